@@ -1,0 +1,1 @@
+"""Facts about the world, with source and date: regions, countries, jurisdictions, distances, transfer tariffs."""

@@ -1,0 +1,79 @@
+"""`Microservice`: what an application team wants to run, wherever the federation places it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import JsonValue
+
+from federation.model.meta import Bool, Condition, Json, Name, Natural, PortNumber, Resource, Value
+from federation.model.quantity import Duration
+
+Protocol = Literal["http", "http2", "tcp"]
+
+
+class Port(Value):
+    """A port under which others reach the service; `target_port` is the pod's, a number or a container port's name.
+
+    `protocol` is how gateways carry it: http (HTTP/1.1), http2 (gRPC) or tcp.
+    """
+
+    name: str = ""
+    port: PortNumber
+    target_port: PortNumber | str | None = None
+    protocol: Protocol = "tcp"
+
+
+class Call(Value):
+    """A call to another service (`name` or `namespace/name`). A volume nobody declared is `assumed`."""
+
+    service: str
+    port: PortNumber | None = None
+    gib_per_hour: float | None = None
+    max_latency: Duration | None = None
+    assumed: Bool = False
+
+
+class Disruption(Value):
+    """How many replicas must stay available whatever Roam does on purpose. None: all but one, at least one."""
+
+    min_available: Natural | None = None
+
+
+class MicroserviceSpec(Value):
+    """The pod template and what surrounds it.
+
+    `template` is a Kubernetes pod template, passed through untouched. `stateful` marks a single writer whose data
+    lives with it. `aliases` are further names (Kubernetes Services) under which it is reached. `objects` are the
+    Kubernetes objects the service came from or refers to, every field kept.
+    """
+
+    replicas: Natural = 1
+    template: dict[str, JsonValue]
+    disruption: Disruption = Disruption()
+    ports: tuple[Port, ...] = ()
+    calls: tuple[Call, ...] = ()
+    aliases: tuple[Name, ...] = ()
+    stateful: Bool = False
+    workload: str = "Deployment"
+    objects: tuple[dict[str, Json], ...] = ()
+
+
+class MicroserviceStatus(Value):
+    """`gateway_ports`: service port (as text) to the port every gateway listens on for it."""
+
+    gateway_ports: dict[str, int] = {}
+    conditions: tuple[Condition, ...] = ()
+    observed_generation: int = 0
+
+
+class Microservice(Resource):
+    """One service of an application."""
+
+    kind_name: ClassVar[str] = "Microservice"
+    plural: ClassVar[str] = "microservices"
+    short_names: ClassVar[tuple[str, ...]] = ("ms", "svc", "microservice")
+
+    kind: Literal["Microservice"] = "Microservice"
+    spec: MicroserviceSpec
+    status: MicroserviceStatus = MicroserviceStatus()

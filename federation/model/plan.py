@@ -1,0 +1,57 @@
+"""`Plan`: where everything would run, what it costs, why, and how far from the optimum it can be at most."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from federation.model.meta import Value
+from federation.model.placement import Target
+
+
+class Candidate(Value):
+    """One sub-cluster as a choice for one service, all other services held as planned.
+
+    `cost_usd_per_hour` and `terms` are what the whole service would cost there, None where denied."""
+
+    subcluster: str
+    verdict: Literal["chosen", "feasible", "full", "denied"]
+    cost_usd_per_hour: float | None = None
+    terms: dict[str, float] = {}
+    reasons: tuple[str, ...] = ()
+
+
+class PlannedService(Value):
+    """One service's part of a plan. Unplaced: no targets, and `verdict` tells whether policy or room is lacking.
+
+    `terms` (USD per hour by name) add up to `cost_usd_per_hour`; a call's cost stands with the caller.
+    `reasons` are sentences: the choice against the next best, and a summary of who is out and why."""
+
+    namespace: str
+    service: str
+    verdict: Literal["placed", "denied", "full"]
+    targets: tuple[Target, ...] = ()
+    cost_usd_per_hour: float = 0.0
+    terms: dict[str, float] = {}
+    reasons: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+
+
+class PlannedCall(Value):
+    """One call as the plan sees it; `declared` False marks an assumed volume."""
+
+    caller: str
+    callee: str
+    gib_per_hour: float
+    declared: bool
+    cost_usd_per_hour: float = 0.0
+
+
+class Plan(Value):
+    """The whole answer, services ordered by namespace and name. `bound_usd_per_hour` is a proven lower bound on the
+    cost of any plan that places the same services, None when none was computed; `gap` = (total - bound) / bound."""
+
+    placements: tuple[PlannedService, ...]
+    calls: tuple[PlannedCall, ...] = ()
+    total_usd_per_hour: float = 0.0
+    bound_usd_per_hour: float | None = None
+    gap: float | None = None

@@ -1,0 +1,138 @@
+"""`SubCluster`: one place of the fleet, and `Gateway`: where its traffic goes in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, JsonValue
+
+from federation.model.meta import Condition, LabelKey, LabelValue, Name, PortNumber, Resource, Timestamp, Value
+from federation.model.offers import Offer
+from federation.model.quantity import Duration, Quantity, Usd
+
+CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+"""ISO 3166-1 alpha-2."""
+
+
+class Location(Value):
+    """Where a sub-cluster stands and who operates the ground; each field overrides what the atlas says of the region."""
+
+    country: CountryCode | None = None
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    cloud: str | None = None
+    operator: str | None = None
+    operator_country: CountryCode | None = None
+
+
+class Pricing(Value):
+    """What a core and a GiB of memory cost per hour where no provider quotes a price. Unset means unknown, never free."""
+
+    cpu_hour: Usd | None = None
+    memory_gib_hour: Annotated[Usd | None, Field(alias="memoryGiBHour")] = None
+
+
+class Capacity(Value):
+    """A ceiling on what Roam may use there: cores and bytes, as Kubernetes quantities."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+
+
+class Budget(Value):
+    """A ceiling on what Roam may spend there."""
+
+    hourly: Usd
+
+
+class Taint(Value):
+    """Keeps services away that do not tolerate it."""
+
+    key: LabelKey
+    value: LabelValue = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
+class Detection(Value):
+    """How long silence lasts before it counts as loss, and how long an answer must last before it counts as return."""
+
+    window: Duration = "10s"
+    recovery: Duration = "5s"
+
+
+class Overrides(Value):
+    """What is different for every service in this sub-cluster."""
+
+    env: dict[str, str] = {}
+
+
+class SubClusterSpec(Value):
+    """What the platform team says of a sub-cluster. `connection` follows the provider's own schema."""
+
+    provider: str
+    region: str | None = None
+    location: Location = Location()
+    connection: dict[str, JsonValue] = {}
+    credentials: dict[str, str] = {}
+    capacity: Capacity = Capacity()
+    budget: Budget | None = None
+    taints: tuple[Taint, ...] = ()
+    detection: Detection = Detection()
+    overrides: Overrides = Overrides()
+    attestations: tuple[str, ...] = ()
+    pricing: Pricing = Pricing()
+    unschedulable: bool = False
+
+
+class SubClusterStatus(Value):
+    """What Roam sees of it. `health`: Unknown until first heard, Lost after the detection window."""
+
+    health: Literal["Unknown", "Healthy", "Silent", "Lost"] = "Unknown"
+    last_heard: Timestamp | None = None
+    offers: tuple[Offer, ...] = ()
+    runs_images: bool | None = None
+    conditions: tuple[Condition, ...] = ()
+    observed_generation: int = 0
+
+
+class SubCluster(Resource):
+    """One place of the fleet: a cluster or a region of a cloud, driven by a provider's driver."""
+
+    kind_name: ClassVar[str] = "SubCluster"
+    plural: ClassVar[str] = "subclusters"
+    namespaced: ClassVar[bool] = False
+    short_names: ClassVar[tuple[str, ...]] = ("sub", "subs", "subcluster")
+
+    kind: Literal["SubCluster"] = "SubCluster"
+    spec: SubClusterSpec
+    status: SubClusterStatus = SubClusterStatus()
+
+
+class GatewaySpec(Value):
+    """Where a gateway is. `subcluster` None makes it the edge. `connection` follows the gateway driver's schema."""
+
+    driver: str = "envoy"
+    subcluster: Name | None = None
+    address: str
+    first_port: PortNumber = 20000
+    connection: dict[str, JsonValue] = {}
+
+
+class GatewayStatus(Value):
+    """What Roam sees of it."""
+
+    ready: bool = False
+    conditions: tuple[Condition, ...] = ()
+
+
+class Gateway(Resource):
+    """One gateway: every microservice port listens there, at the same port number on every gateway."""
+
+    kind_name: ClassVar[str] = "Gateway"
+    plural: ClassVar[str] = "gateways"
+    namespaced: ClassVar[bool] = False
+    short_names: ClassVar[tuple[str, ...]] = ("gw", "gateway")
+
+    kind: Literal["Gateway"] = "Gateway"
+    spec: GatewaySpec
+    status: GatewayStatus = GatewayStatus()
