@@ -85,9 +85,10 @@ class SubClusterSpec(Value):
 
 
 class SubClusterStatus(Value):
-    """What Roam sees of it. `health`: Unknown until first heard, Lost after the detection window."""
+    """What Roam sees of it. `health`: Unknown until first heard; Silent without an answer,
+    Lost after the detection window; Returning when it answers again, until it did so for the recovery time."""
 
-    health: Literal["Unknown", "Healthy", "Silent", "Lost"] = "Unknown"
+    health: Literal["Unknown", "Healthy", "Silent", "Lost", "Returning"] = "Unknown"
     last_heard: Timestamp | None = None
     offers: tuple[Offer, ...] = ()
     runs_images: bool | None = None

@@ -1,0 +1,196 @@
+"""How a migration advances: one phase or one traffic step at a time, from the record and what is observed.
+
+The record alone carries the intent: copies and traffic follow from it (`desired`), so the engine writes the record
+first and acts after. Source of the phases: the design's migration page, without volumes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from federation.model.migration import Migration, MigrationStatus, Phase, PhaseEntry
+from federation.model.quantity import parse_duration_s
+from federation.reconcile.routing import Load
+
+PREPARE_TIMEOUT_S = 120.0
+"""How long the target's copy may take to become ready before the move is undone."""
+ENOUGH_REQUESTS = 20
+"""How many requests the target must have seen in a step before its error rate says anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationFacts:
+    """What a step depends on.
+
+    `objection`: why the target can't be used ("" when it can); `lost_*`: the sub-cluster counts as lost;
+    `target_ready`: ready replicas of the present revision in the target, beyond those committed there;
+    `settled`: every live gateway has what the record asks for in force; `source_load`, `target_load`: what the
+    gateways count; `source_gone`: no copy is left at the source, or what is left there is committed."""
+
+    exists: bool
+    objection: str
+    source_committed: bool
+    lost_source: bool
+    lost_target: bool
+    target_ready: int
+    settled: bool
+    source_load: Load
+    target_load: Load
+    source_gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What to write: the new status; whether the placement's targets change with it in the same write; and the event."""
+
+    status: MigrationStatus
+    commit: bool = False
+    event: Literal["Normal", "Warning"] = "Normal"
+
+
+def plan_migration(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
+    """The next step of an open migration, or None while it waits. `now`: seconds since 1970.
+
+    Call it again after the step was stored. Before Retired any fault leads to RollingBack; from Retired on, only
+    forward."""
+    phase = migration.status.phase
+    if phase == "Retired":
+        return _enter(migration, "Succeeded", now, "source is gone") if facts.source_gone else None
+    if phase == "RollingBack":
+        return _rolling_back(migration, facts, now)
+    fault = _fault(migration, facts)
+    if fault:
+        if phase in ("Pending", "Checked"):
+            return _enter(migration, "Failed", now, fault, event="Warning")
+        return _enter(migration, "RollingBack", now, fault, event="Warning", weight=0)
+    steps = {
+        "Pending": _pending,
+        "Checked": _checked,
+        "Prepared": _prepared,
+        "Shifting": _shifting,
+        "Drained": _drained,
+    }
+    return steps[phase](migration, facts, now)
+
+
+def waits_until(migration: Migration, now: float) -> float | None:
+    """When time alone may let the migration advance (seconds since 1970); None when only facts can."""
+    status, canary = migration.status, migration.spec.strategy.canary
+    waits = {
+        "Prepared": PREPARE_TIMEOUT_S,
+        "Shifting": parse_duration_s(canary.interval),
+        "Drained": parse_duration_s(canary.drain_timeout),
+        "RollingBack": parse_duration_s(canary.drain_timeout),
+    }
+    wait_s = waits.get(status.phase)
+    return None if wait_s is None else max(status.since + wait_s, now)
+
+
+def _fault(migration: Migration, facts: MigrationFacts) -> str:
+    phase = migration.status.phase
+    if not facts.exists:
+        return "the microservice is gone"
+    if migration.spec.rollback:
+        return "rollback was asked for"
+    if not facts.source_committed:
+        return f"{migration.spec.source} does not run {migration.spec.service}"
+    if facts.lost_target:
+        return f"{migration.spec.target} does not answer"
+    if facts.objection:
+        return facts.objection
+    if phase == "Shifting" and not facts.lost_source:
+        return _unhealthy(migration, facts)
+    return ""
+
+
+def _unhealthy(migration: Migration, facts: MigrationFacts) -> str:
+    """Whether the target answers worse than the strategy allows, once enough requests of this step were seen."""
+    status = migration.status
+    requests = facts.target_load.requests - status.baseline_requests
+    errors = facts.target_load.errors - status.baseline_errors
+    limit = migration.spec.strategy.canary.max_error_rate
+    if requests >= ENOUGH_REQUESTS and errors > limit * requests:
+        return f"{errors} of {requests} requests failed at {migration.spec.target}, over {limit:.1%}"
+    return ""
+
+
+def _enter(
+    migration: Migration,
+    phase: Phase,
+    now: float,
+    message: str,
+    *,
+    event: Literal["Normal", "Warning"] = "Normal",
+    commit: bool = False,
+    **changes: int,
+) -> Advance:
+    old = migration.status
+    history = old.history
+    if phase != old.phase:
+        history = (*history, PhaseEntry(phase=phase, at=now, message=message))
+    update = {"phase": phase, "since": now, "message": message, "history": history, **changes}
+    return Advance(old.model_copy(update=update), commit, event)
+
+
+def _pending(migration: Migration, _facts: MigrationFacts, now: float) -> Advance:
+    return _enter(migration, "Checked", now, "checking policy, capacity and health of the target")
+
+
+def _checked(migration: Migration, _facts: MigrationFacts, now: float) -> Advance:
+    return _enter(migration, "Prepared", now, f"starting {migration.spec.replicas} replicas in {migration.spec.target}")
+
+
+def _prepared(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
+    if facts.target_ready >= migration.spec.replicas and facts.settled:
+        return _shift_to(migration, facts, now, 0)
+    if now - migration.status.since >= PREPARE_TIMEOUT_S:
+        message = f"{facts.target_ready} of {migration.spec.replicas} replicas ready after {PREPARE_TIMEOUT_S:.0f} s"
+        return _enter(migration, "RollingBack", now, message, event="Warning", weight=0)
+    return None
+
+
+def _shift_to(migration: Migration, facts: MigrationFacts, now: float, step: int) -> Advance:
+    steps = migration.spec.strategy.canary.steps
+    if facts.lost_source or step >= len(steps):
+        step, weight = len(steps) - 1, 100
+    else:
+        weight = steps[step]
+    return _enter(
+        migration,
+        "Shifting",
+        now,
+        f"{weight} % of the traffic to {migration.spec.target}",
+        step=step,
+        weight=weight,
+        baseline_requests=facts.target_load.requests,
+        baseline_errors=facts.target_load.errors,
+    )
+
+
+def _shifting(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
+    status = migration.status
+    interval_s = parse_duration_s(migration.spec.strategy.canary.interval)
+    waited = facts.lost_source or now - status.since >= interval_s
+    if facts.target_ready < migration.spec.replicas or not (facts.settled and waited):
+        return None
+    if status.weight < 100:
+        return _shift_to(migration, facts, now, status.step + 1)
+    return _enter(migration, "Drained", now, f"{migration.spec.source} takes no new requests", weight=100)
+
+
+def _drained(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
+    late = now - migration.status.since >= parse_duration_s(migration.spec.strategy.canary.drain_timeout)
+    if facts.target_ready == 0 and not facts.lost_source:
+        return _enter(migration, "RollingBack", now, "no replica at the target is ready", event="Warning", weight=0)
+    if not facts.settled or not (facts.source_load.in_flight == 0 or facts.lost_source or late):
+        return None
+    return _enter(migration, "Retired", now, f"removing the copy in {migration.spec.source}", commit=True)
+
+
+def _rolling_back(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
+    late = now - migration.status.since >= parse_duration_s(migration.spec.strategy.canary.drain_timeout)
+    drained = facts.settled and (facts.target_load.in_flight == 0 or late)
+    if drained or facts.lost_target or not facts.exists:
+        return _enter(migration, "RolledBack", now, f"rolled back: {migration.status.message}", event="Warning")
+    return None
