@@ -1,0 +1,1 @@
+"""Gateway drivers: each makes one kind of proxy obey `federation.contracts.gateway`."""
