@@ -11,14 +11,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from federation.sandbox.load import LoadProcess, summarise
+from federation.sandbox.load import LoadProcess, Record, summarise
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: all of 127.0.0.0/8")]
@@ -110,15 +110,20 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
             process.wait()
 
 
+def wait_for(load: LoadProcess, reached: Callable[[list[Record]], bool]) -> None:
+    """Let the load run until `reached` is true of its records."""
+    deadline = time.monotonic() + 30
+    while not (records := load.records()) or not reached(records):
+        assert time.monotonic() < deadline
+        load.poll(wait_s=1)
+
+
 def test_serves_open_loop_load_without_a_failure(shop: Shop, record_property: Any) -> None:
     before_s = shop.cpu_s()
     load = LoadProcess(f"http://{shop.ips['frontend']}:{shop.port('frontend')}", rate_per_s=150, seed=7)
     started_s = time.time()
     load.start()
-    deadline = time.monotonic() + 30
-    while not [record for record in load.records() if record.due_s > started_s + 5]:
-        assert time.monotonic() < deadline
-        load.poll()
+    wait_for(load, lambda records: records[-1].due_s > started_s + 5)
     records = load.stop()
     cpu_s = shop.cpu_s() - before_s
     summary = summarise(records, started_s, time.time())
@@ -132,6 +137,26 @@ def test_serves_open_loop_load_without_a_failure(shop: Shop, record_property: An
     assert (load.totals["lost_writes"], load.totals["unverified_writes"]) == (0, 0)
     assert 1000 * cpu_s / len(records) < 0.8 / 0.150  # 0.8 of a core at 150 requests a second
     assert {name: shop.stop(name) for name in shop.containers} == dict.fromkeys(shop.containers, 0)
+
+
+def test_the_load_notices_when_acknowledged_writes_are_lost(shop: Shop) -> None:
+    shop.stop("cart-db")
+    shop.data_dir /= "missing"  # carts in memory only: nothing survives what follows
+    shop.start("cart-db")
+    shop.wait_ready("cart-db")
+    load = LoadProcess(f"http://{shop.ips['frontend']}:{shop.port('frontend')}", rate_per_s=100)
+    load.start()
+
+    wait_for(load, lambda records: sum(record.page == "add" for record in records) > 20)
+    killed_s = time.time()
+    shop.processes["cart-db"].kill()
+    shop.processes.pop("cart-db").wait()
+    shop.start("cart-db")
+    wait_for(load, lambda records: any(record.failure == "lost-write" for record in records))
+    records = load.stop()
+    assert load.totals is not None
+    assert load.totals["lost_writes"] > 0
+    assert not [record for record in records if record.failure and record.end_s < killed_s]
 
 
 def test_names_the_service_that_failed_and_recovers_when_it_is_back(shop: Shop) -> None:

@@ -38,6 +38,7 @@ class LoadProcess:
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._newest: Figures | None = None
+        self._news = threading.Event()
         self.totals: Totals | None = None
 
     def start(self) -> None:
@@ -61,11 +62,14 @@ class LoadProcess:
                 self.totals = cast(Totals, figures)
             else:
                 self._newest = cast(Figures, figures)
+                self._news.set()
 
-    def poll(self) -> Figures | None:
-        """Return the figures of the newest interval that no call has returned yet; None when there is no new one.
+    def poll(self, wait_s: float = 0.0) -> Figures | None:
+        """Return the figures of the newest interval that no call has returned yet, waiting up to `wait_s` for them.
 
-        Raises: FederationError, when the generator has died."""
+        None when there are no new ones. Raises: FederationError, when the generator has died."""
+        self._news.wait(wait_s)
+        self._news.clear()
         if self._process is not None and self._process.poll() is not None and self.totals is None:
             raise FederationError(f"the load generator ended by itself with code {self._process.returncode}")
         newest, self._newest = self._newest, None
