@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from federation.model.addresses import mentions
+
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 SOURCE = SHOP / "src" / "shop.py"
 
@@ -26,6 +28,8 @@ def test_the_config_map_carries_the_source_byte_for_byte() -> None:
     code = next(doc for doc in documents() if doc["kind"] == "ConfigMap")["data"]["shop.py"]
     assert code == SOURCE.read_text()
     assert "$(" not in code  # it is put in by Kubernetes' own $(NAME) expansion
+    services = {f"shop/{doc['metadata']['name']}": (8080, 7000) for doc in documents() if doc["kind"] == "Service"}
+    assert mentions("SHOP_CODE", code, services, "shop") == ()  # no text that drivers would take for an address
 
 
 def test_each_service_is_given_the_addresses_of_exactly_those_it_calls() -> None:
