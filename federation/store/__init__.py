@@ -1,0 +1,6 @@
+"""The resource store: list, watch and compare-and-swap, on SQL.
+
+`sql.open_store` is the way in. `schema` holds the tables and their upgrades, `database` connections and errors,
+`documents` objects as text, `ledger` what a write means (pure), `turns` how concurrent writes share one commit,
+`listing` and `history` how lists and changes are read, `retention` what is forgotten.
+"""
