@@ -27,10 +27,12 @@ _POD = re.compile(r"-[0-9]{1,5}$")
 _REFERENCE = re.compile(r"\$\$|\$\(([-._A-Za-z0-9]+)\)")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _ADDRESS_ENDINGS = ("HOST", "HOSTS", "HOSTNAME", "HOSTNAMES", "ADDR", "ADDRS", "URL", "URLS", "URI", "URIS", "SERVERS")
-_ADDRESS_WORDS = frozenset(
-    ("ADDRESS", "ADDRESSES", "SERVICE", "SERVICES", "SVC", "ENDPOINT", "ENDPOINTS", "SERVER", "BROKER", "BROKERS")
-    + ("UPSTREAM", "UPSTREAMS", "BACKEND", "BACKENDS", "TARGET", "TARGETS", "DSN", "PEERS", "SEEDS", "CONNECT", "PROXY")
-)
+# fmt: off
+_ADDRESS_WORDS = frozenset((
+    "ADDRESS", "ADDRESSES", "SERVICE", "SERVICES", "SVC", "ENDPOINT", "ENDPOINTS", "SERVER", "BROKER", "BROKERS",
+    "UPSTREAM", "UPSTREAMS", "BACKEND", "BACKENDS", "TARGET", "TARGETS", "DSN", "PEERS", "SEEDS", "CONNECT", "PROXY",
+))
+# fmt: on
 _SCHEME_PORTS = {
     "http": 80,
     "https": 443,
