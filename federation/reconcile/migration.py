@@ -42,7 +42,8 @@ class MigrationFacts:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """What to write: the new status; whether the placement's targets change with it in the same write; and the event."""
+    """What to write: the new status, whether the placement's targets change with it in the same write, and the kind
+    of event."""
 
     status: MigrationStatus
     commit: bool = False

@@ -35,7 +35,7 @@ def _usable(states: Mapping[str, WorkloadState], shares: Mapping[str, int]) -> d
 
 
 def _effective_shares(shares: Mapping[str, int], usable: Mapping[str, tuple[PodState, ...]]) -> dict[str, int]:
-    """Shares over sub-clusters that have pods; should all of them have share 0, they serve equally rather than nobody."""
+    """Shares of the sub-clusters that have pods; should all of them be 0, they serve equally rather than nobody."""
     present = {name: shares[name] for name, pods in usable.items() if pods}
     if present and not any(present.values()):
         return dict.fromkeys(present, 100)

@@ -1,0 +1,154 @@
+"""One link per gateway: its table, handed over when it changed, and what it reports in force and in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from federation.contracts.gateway import Gateway as GatewayHandle
+from federation.contracts.gateway import GatewayState, Route
+from federation.contracts.runtime import Runtime
+from federation.engine.boundary import Backoff, after_failure
+from federation.engine.journal import explain
+from federation.model.meta import Key
+from federation.model.subcluster import Gateway
+from federation.reconcile.health import Pulse, answered, failed, judge, next_judgement
+from federation.reconcile.routing import settled
+
+DEADLINE_S = 3.0
+WINDOW_S = 5.0
+"""A gateway that can't be asked for this long is not waited for any more."""
+BUSY_PERIOD_S = 0.1
+IDLE_PERIOD_S = 2.0
+
+
+@dataclass
+class GatewayLink:
+    """State of one gateway; only the engine's thread touches it. `watched`: services somebody waits for here."""
+
+    gateway: Gateway
+    handle: GatewayHandle
+    runtime: Runtime
+    touched: Callable[[set[Key]], None]
+    changed: Callable[[str], None]
+    state: GatewayState | None = None
+    failure: str = ""
+    pulse: Pulse = field(default_factory=Pulse)
+    watched: set[Key] = field(default_factory=set)
+    closed: bool = False
+    _table: dict[Key, tuple[Route, ...]] = field(default_factory=dict)
+    _dirty: bool = False
+    _applying: bool = False
+    _observing: bool = False
+    _next_observe: float = 0.0
+    _backoff: Backoff | None = None
+
+    @property
+    def name(self) -> str:
+        """The gateway's name."""
+        return self.gateway.metadata.name
+
+    @property
+    def near(self) -> str | None:
+        """The sub-cluster it stands in; None for the edge."""
+        return self.gateway.spec.subcluster
+
+    @property
+    def live(self) -> bool:
+        """Whether its word is waited for."""
+        return self.pulse.health != "Lost"
+
+    def start(self) -> None:
+        """Begin to observe."""
+        self.pulse = Pulse(asked_since=self.runtime.monotonic())
+        self._observe()
+
+    def close(self) -> None:
+        """Stop; the gateway itself goes on with its table."""
+        self.closed = True
+        self.handle.close()
+
+    def put(self, key: Key, routes: Sequence[Route]) -> None:
+        """Set what the table says of a service; an empty sequence takes the service out."""
+        new = tuple(routes)
+        if self._table.get(key, ()) == new:
+            return
+        if new:
+            self._table[key] = new
+        else:
+            self._table.pop(key, None)
+        self._dirty = True
+
+    def settled(self, key: Key) -> bool:
+        """Whether what the table says of a service is in force; services taken out count once the hand-over is done."""
+        routes = self._table.get(key, ())
+        if not routes:
+            return not self._dirty and not self._applying
+        return settled(routes, self.state)
+
+    def tick(self, ready: bool) -> None:
+        """Hand the table over if it changed and `ready` (the tables are complete), observe if it is time to."""
+        now = self.runtime.monotonic()
+        before = self.pulse.health
+        self.pulse = judge(self.pulse, now, window_s=WINDOW_S, recovery_s=0.0)
+        if self.pulse.health != before:
+            self.changed(self.name)
+            self.touched(set(self.watched))
+        waiting = self._backoff is not None and self._backoff.not_before > now
+        if ready and self._dirty and not self._applying and not waiting:
+            self._apply()
+        if now >= self._next_observe and not self._observing:
+            self._observe()
+
+    def next_tick(self) -> float | None:
+        """When `tick` has something to do (monotonic seconds)."""
+        times = [next_judgement(self.pulse, window_s=WINDOW_S, recovery_s=0.0)]
+        times.append(None if self._observing else self._next_observe)
+        times.append(self._backoff.not_before if self._backoff is not None else None)
+        return min((time for time in times if time is not None), default=None)
+
+    def _apply(self) -> None:
+        self._dirty, self._applying = False, True
+        routes = [route for _, group in sorted(self._table.items()) for route in group]
+        handle = self.handle
+        self.runtime.submit(
+            f"gateway/{self.name}", lambda: handle.apply(routes, deadline_s=DEADLINE_S), self._on_applied
+        )
+
+    def _on_applied(self, _result: None, error: BaseException | None) -> None:
+        self._applying = False
+        now = self.runtime.monotonic()
+        if error is not None:
+            self._dirty = True
+            self.failure = explain(error)
+            self._backoff = after_failure(self._backoff, error, self.failure, now, self.runtime.random())
+            return
+        self._backoff = None
+        self._next_observe = now
+        self.touched(set(self.watched))
+
+    def _observe(self) -> None:
+        if self.closed:
+            return
+        self._observing = True
+        handle = self.handle
+        self.runtime.submit(
+            f"gateway/{self.name}/observe", lambda: handle.observe(deadline_s=DEADLINE_S), self._on_observed
+        )
+
+    def _on_observed(self, state: GatewayState | None, error: BaseException | None) -> None:
+        self._observing = False
+        now = self.runtime.monotonic()
+        before = self.pulse.health
+        if state is None:
+            self.failure = explain(error) if error is not None else "no answer"
+            self.pulse = failed(self.pulse)
+            self._next_observe = now + BUSY_PERIOD_S * 3
+        else:
+            self.failure, self.state = "", state
+            self.pulse = answered(self.pulse, now)
+            self._next_observe = now + (BUSY_PERIOD_S if self.watched else IDLE_PERIOD_S)
+            self.touched(set(self.watched))
+        self.pulse = judge(self.pulse, now, window_s=WINDOW_S, recovery_s=0.0)
+        if before != self.pulse.health:
+            self.changed(self.name)

@@ -1,0 +1,292 @@
+"""Reconciling one microservice: its migration, its routes, its copies, and what is reported of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from federation.contracts.driver import Workload, WorkloadState
+from federation.contracts.runtime import Runtime
+from federation.contracts.store import Create, Replace, Write
+from federation.engine.cache import Cache
+from federation.engine.gateways import GatewayLink
+from federation.engine.journal import Journal
+from federation.engine.links import SubClusterLink
+from federation.model.meta import Condition, Key, with_condition
+from federation.model.microservice import Microservice
+from federation.model.migration import Migration
+from federation.model.placement import Placement, Running
+from federation.reconcile.delivery import DeliveryFacts, Step, plan_delivery, ready_replicas
+from federation.reconcile.desired import desired_replicas, min_available, moved_targets, traffic_shares
+from federation.reconcile.migration import Advance, MigrationFacts, plan_migration, waits_until
+from federation.reconcile.routing import RoutingFacts, load_on, plan_routes
+
+
+class Rules(Protocol):
+    """What the newest decision says about places, for one service."""
+
+    def forbidden(self, key: Key, subcluster: str) -> str | None:
+        """Why a hard rule forbids it there; "" when none does; None while nothing was decided yet."""
+        ...
+
+    def objection(self, migration: Migration) -> str | None:
+        """Why the migration's target can't be used; "" when it can; None while nothing was decided yet."""
+        ...
+
+
+class Workloads(Protocol):
+    """Makes workloads from microservices (see `federation.engine.addressing`)."""
+
+    def build(self, service: Microservice, link: SubClusterLink, replicas: int) -> Workload:
+        """The workload as that sub-cluster shall run it."""
+        ...
+
+
+@dataclass
+class World:
+    """All that reconciling needs; owned by the engine."""
+
+    cache: Cache
+    journal: Journal
+    runtime: Runtime
+    links: dict[str, SubClusterLink]
+    gateways: dict[str, GatewayLink]
+    rules: Rules
+    workloads: Workloads
+
+
+class ServiceReconciler:
+    """Level-triggered: each call derives everything anew from the records and observations."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def reconcile(self, key: Key) -> float | None:
+        """One pass. Returns when to look again even if nothing changes (seconds since 1970), or None."""
+        world = self._world
+        service = world.cache.of(Microservice).get(key)
+        placement = world.cache.placement(key)
+        migration = world.cache.open_migration(key)
+        self._route(key, service, placement, migration)
+        if migration is not None and self._advance(key, service, placement, migration):
+            placement, migration = world.cache.placement(key), world.cache.open_migration(key)
+            self._route(key, service, placement, migration)
+        self._watch(key, migration)
+        self._deliver(key, service, placement, migration)
+        if service is not None and placement is not None:
+            self._report(service, placement)
+        return waits_until(migration, world.runtime.now()) if migration is not None else None
+
+    # Facts
+
+    def _states(self, key: Key) -> dict[str, WorkloadState]:
+        links = self._world.links
+        return {name: link.workloads[key] for name, link in links.items() if link.answering and key in link.workloads}
+
+    def _live_gateways(self) -> list[GatewayLink]:
+        links = self._world.links
+        lost = {name for name, link in links.items() if link.pulse.health == "Lost"}
+        return [gateway for gateway in self._world.gateways.values() if gateway.live and gateway.near not in lost]
+
+    def _settled(self, key: Key) -> bool:
+        return all(gateway.settled(key) for gateway in self._live_gateways())
+
+    # Routing
+
+    def _route(
+        self, key: Key, service: Microservice | None, placement: Placement | None, migration: Migration | None
+    ) -> None:
+        gateways = self._world.gateways.values()
+        if service is None:
+            for gateway in gateways:
+                gateway.put(key, ())
+            return
+        shares = traffic_shares(placement, migration)
+        links = self._world.links
+        if not all(links[name].known for name in shares if name in links):
+            return  # what runs there is not known yet: the gateways keep what they have
+        moving = frozenset({migration.spec.source, migration.spec.target}) if migration is not None else frozenset()
+        facts = RoutingFacts(shares, moving & shares.keys(), self._states(key))
+        for gateway in gateways:
+            gateway.put(key, plan_routes(service, facts, gateway.near))
+
+    def _watch(self, key: Key, migration: Migration | None) -> None:
+        for gateway in self._world.gateways.values():
+            if migration is not None:
+                gateway.watched.add(key)
+            else:
+                gateway.watched.discard(key)
+
+    # Migration
+
+    def _advance(
+        self, key: Key, service: Microservice | None, placement: Placement | None, migration: Migration
+    ) -> bool:
+        objection = self._world.rules.objection(migration)
+        if objection is None:
+            return False
+        facts = self._migration_facts(key, service, placement, migration, objection)
+        advance = plan_migration(migration, facts, self._world.runtime.now())
+        return advance is not None and self._store(placement, migration, advance)
+
+    def _migration_facts(
+        self,
+        key: Key,
+        service: Microservice | None,
+        placement: Placement | None,
+        migration: Migration,
+        objection: str,
+    ) -> MigrationFacts:
+        world, spec = self._world, migration.spec
+        states = self._states(key)
+        committed = placement.replicas_in(spec.target) if placement is not None else 0
+        link = world.links.get(spec.target)
+        ready = 0
+        if service is not None and link is not None and spec.target in states:
+            revision = world.workloads.build(service, link, 1).revision
+            ready = sum(pod.ready and pod.revision == revision for pod in states[spec.target].pods)
+        observed = [gateway.state for gateway in self._live_gateways() if gateway.state is not None]
+        source_link = world.links.get(spec.source)
+        if source_link is None or source_link.pulse.health == "Lost":
+            lost_source = source_gone = True
+        else:
+            lost_source = False
+            source_gone = source_link.observed and key not in source_link.workloads
+        left = placement.replicas_in(spec.source) if placement is not None else 0
+        return MigrationFacts(
+            exists=service is not None and placement is not None,
+            objection=objection,
+            source_committed=left > 0,
+            lost_source=lost_source,
+            lost_target=link is None or link.pulse.health == "Lost",
+            target_ready=ready - committed,
+            settled=self._settled(key),
+            source_load=load_on(key, _addresses(states.get(spec.source)), observed),
+            target_load=load_on(key, _addresses(states.get(spec.target)), observed),
+            source_gone=source_gone or left > 0,
+        )
+
+    def _store(self, placement: Placement | None, migration: Migration, advance: Advance) -> bool:
+        changed = migration.model_copy(update={"status": advance.status})
+        writes: list[Write] = [Replace(changed)]
+        if advance.commit and placement is not None:
+            update: dict[str, object] = {"targets": moved_targets(placement, migration)}
+            if migration.spec.reason == "Manual":
+                update["pinned"] = migration.spec.target
+            writes.append(Replace(placement.model_copy(update={"spec": placement.spec.model_copy(update=update)})))
+        journal = self._world.journal
+        warning = advance.event == "Warning"
+        writes.append(
+            Create(journal.make_event(changed, advance.status.phase, advance.status.message, warning=warning))
+        )
+        return journal.write(writes)
+
+    # Delivery
+
+    def _deliver(
+        self,
+        key: Key,
+        service: Microservice | None,
+        placement: Placement | None,
+        migration: Migration | None,
+    ) -> None:
+        links = self._world.links
+        wanted = desired_replicas(placement, migration) if service is not None else {}
+        ready_links = {name: link for name, link in links.items() if link.ready_for(key)}
+        workloads: dict[str, Workload] = {}
+        if service is not None:
+            for name in wanted.keys() & ready_links.keys():
+                workloads[name] = self._world.workloads.build(service, links[name], wanted[name])
+        facts = DeliveryFacts(
+            wanted=wanted,
+            revisions={name: workload.revision for name, workload in workloads.items()},
+            observed={name: link.state(key) for name, link in ready_links.items()},
+            allowed=frozenset(name for name in workloads if self._world.rules.forbidden(key, name) == ""),
+            retirable=self._retirable(key, service, placement, wanted),
+        )
+        for step in plan_delivery(facts):
+            self._carry_out(key, service, step, workloads)
+
+    def _retirable(
+        self, key: Key, service: Microservice | None, placement: Placement | None, wanted: Mapping[str, int]
+    ) -> bool:
+        """Whether copies that nobody wants may go: no live gateway sends them anything, and enough others are ready."""
+        if not self._settled(key):
+            return False
+        if service is None:
+            return True
+        if placement is None or not wanted:
+            return service.spec.replicas == 0
+        ready = sum(ready_replicas(state) for name, state in self._states(key).items() if name in wanted)
+        needed = min_available(service.spec.replicas, service.spec.disruption.min_available)
+        return ready >= min(needed, sum(wanted.values()))
+
+    def _carry_out(self, key: Key, service: Microservice | None, step: Step, workloads: Mapping[str, Workload]) -> None:
+        link = self._world.links[step.subcluster]
+        if step.verb == "Apply":
+            link.apply(workloads[step.subcluster])
+        else:
+            link.delete(key)
+        if service is not None:
+            what = f"{step.replicas} replicas in" if step.verb == "Apply" else "copy in"
+            self._world.journal.event(
+                service, f"{step.verb}{step.why}", f"{step.verb.lower()} {what} {step.subcluster}: {step.why.lower()}"
+            )
+
+    # Reporting
+
+    def _report(self, service: Microservice, placement: Placement) -> None:
+        """What runs, as status of the placement: numbers and messages by sub-cluster, and whether it is available."""
+        world, key = self._world, service.key
+        placement = _latest(world.journal, placement)
+        running = []
+        for name, link in sorted(world.links.items()):
+            state = link.workloads.get(key)
+            message = link.failure_of(key) or (state.message if state is not None else "")
+            if state is not None or message:
+                replicas = len(state.pods) if state is not None else 0
+                running.append(
+                    Running(subcluster=name, replicas=replicas, ready=ready_replicas(state), message=message)
+                )
+        wanted = {target.subcluster for target in placement.spec.targets}
+        ready = sum(entry.ready for entry in running if entry.subcluster in wanted)
+        condition = _availability(service, ready, wanted, running, world.runtime.now())
+        status = placement.status.model_copy(
+            update={
+                "running": tuple(running),
+                "conditions": with_condition(placement.status.conditions, condition),
+                "observed_generation": placement.metadata.generation,
+            }
+        )
+        if status != placement.status:
+            world.journal.update(placement.model_copy(update={"status": status}))
+
+
+def _latest(journal: Journal, placement: Placement) -> Placement:
+    pending = journal.pending(placement)
+    return pending if isinstance(pending, Placement) else placement
+
+
+def _addresses(state: WorkloadState | None) -> frozenset[str]:
+    return frozenset(pod.address for pod in state.pods) if state is not None else frozenset()
+
+
+def _availability(
+    service: Microservice, ready: int, wanted: set[str], running: Sequence[Running], now: float
+) -> Condition:
+    replicas = service.spec.replicas
+    needed = min_available(replicas, service.spec.disruption.min_available)
+    if not wanted:
+        return Condition(type="Available", status="False", reason="NotPlaced", last_transition_time=now)
+    status = "True" if ready >= needed else "False"
+    reason = "Ready" if ready >= replicas else ("MinimumReady" if status == "True" else "NotReady")
+    faults = "; ".join(f"{entry.subcluster}: {entry.message}" for entry in running if entry.message)
+    message = f"{ready}/{replicas} ready" + (f"; {faults}" if faults else "")
+    return Condition(
+        type="Available",
+        status="True" if status == "True" else "False",
+        reason=reason,
+        message=message,
+        last_transition_time=now,
+    )

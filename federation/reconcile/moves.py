@@ -1,0 +1,96 @@
+"""From a plan to what may be done about it: commit at once, or move what runs by a migration, or leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from federation.model.placement import Target
+from federation.reconcile.desired import as_targets
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Write these targets; no running replica moves by it."""
+
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Open a migration of so many replicas."""
+
+    source: str
+    target: str
+    replicas: int
+    reason: Literal["Failover", "Policy", "Cost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Leave what runs; `why` is for a condition ("" when there is nothing to say)."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveFacts:
+    """`lost(subcluster)`: it counts as lost; `forbidden(subcluster)`: why a hard rule forbids the service there, or "";
+    `stateful`: a single writer whose data lives with it; `automatic`: a cheaper place alone is reason enough."""
+
+    lost: Callable[[str], bool]
+    forbidden: Callable[[str], str]
+    stateful: bool
+    automatic: bool
+
+
+def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts: MoveFacts) -> Commit | Move | Keep:
+    """What to do when the plan says `proposed` and `current` is committed.
+
+    An empty proposal never empties a placement. Growing and shrinking are commits; replicas that would run elsewhere
+    are moved, one sub-cluster pair at a time: lost ones first, then forbidden ones, then cheaper ones by name."""
+    now = {target.subcluster: target.replicas for target in current}
+    then = {target.subcluster: target.replicas for target in proposed}
+    if not then or now == then:
+        return Keep()
+    losers = sorted((name for name in now if now[name] > then.get(name, 0)), key=lambda n: _urgency(n, facts))
+    gainers = sorted(name for name in then if then[name] > now.get(name, 0))
+    if not losers or not gainers:
+        return Commit(as_targets(then))
+    source, target = losers[0], gainers[0]
+    replicas = min(now[source] - then.get(source, 0), then[target] - now.get(target, 0))
+    if facts.lost(source):
+        if facts.stateful:
+            return Keep(f"{source} is lost and holds the only copy of its data; a person has to decide")
+        return Move(source, target, replicas, "Failover")
+    if facts.forbidden(source):
+        if facts.stateful:
+            return Keep(f"out of policy in {source}, and moving its data is not possible in this release")
+        return Move(source, target, replicas, "Policy")
+    if facts.automatic and not facts.stateful:
+        return Move(source, target, replicas, "Cost")
+    return _growth(now, then)
+
+
+def _urgency(name: str, facts: MoveFacts) -> tuple[int, str]:
+    if facts.lost(name):
+        return 0, name
+    return (1 if facts.forbidden(name) else 2), name
+
+
+def _growth(now: Mapping[str, int], then: Mapping[str, int]) -> Commit | Keep:
+    """What a new number of replicas asks for while nothing may move: grow or shrink where it runs."""
+    missing = sum(then.values()) - sum(now.values())
+    if missing == 0:
+        return Keep()
+    resized = dict(now)
+    while missing > 0:
+        name = min(resized, key=lambda n: (resized[n], n))
+        resized[name] += 1
+        missing -= 1
+    while missing < 0:
+        name = max(resized, key=lambda n: (resized[n], n))
+        resized[name] -= 1
+        missing += 1
+    return Commit(as_targets({name: count for name, count in resized.items() if count > 0}))

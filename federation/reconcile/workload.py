@@ -1,0 +1,57 @@
+"""A microservice as one sub-cluster shall run it: addresses rewritten, overrides applied, a revision for all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from federation.contracts.driver import Workload
+from federation.model.microservice import Microservice
+from federation.model.podtemplate import rewrite, rewrite_objects
+from federation.model.subcluster import SubCluster
+
+SERVICE_LABEL = "roam.federation/service"
+Addresses = Mapping[tuple[str, int], str]
+
+
+def build_workload(
+    service: Microservice, subcluster: SubCluster, replicas: int, addresses: Addresses | None
+) -> Workload:
+    """The workload. `addresses`: (service name, port) -> host:port of the gateway there, for sub-clusters that need
+    addresses rewritten; None where names resolve by themselves.
+
+    Equal arguments give an equal revision in every process; `replicas` is not part of it."""
+    template: Mapping[str, Any] = service.spec.template
+    objects: tuple[Mapping[str, Any], ...] = service.spec.objects
+    if addresses is not None:
+        namespace = service.metadata.namespace
+        objects = rewrite_objects(objects, template, addresses, namespace)
+        template = rewrite(template, addresses, namespace)
+    template = _with_environment(template, subcluster.spec.overrides.env)
+    ports = service.spec.ports
+    content = [template, [port.model_dump(mode="json") for port in ports], objects]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return Workload(
+        key=service.key,
+        revision=hashlib.sha256(text.encode()).hexdigest()[:12],
+        replicas=replicas,
+        template=template,
+        ports=ports,
+        labels={**service.metadata.labels, SERVICE_LABEL: service.metadata.name},
+        objects=objects,
+    )
+
+
+def _with_environment(template: Mapping[str, Any], env: Mapping[str, str]) -> Mapping[str, Any]:
+    """`template` with the sub-cluster's variables set in every container, in place of those of the same name."""
+    if not env:
+        return template
+    added = [{"name": name, "value": value} for name, value in sorted(env.items())]
+    spec = dict(template.get("spec") or {})
+    spec["containers"] = [
+        {**container, "env": [v for v in container.get("env") or [] if v.get("name") not in env] + added}
+        for container in spec.get("containers") or []
+    ]
+    return {**template, "spec": spec}
