@@ -148,7 +148,7 @@ class PolicyEngine(Protocol):
     schema: type[BaseModel]
 
     def opine(self, view: FleetView) -> Opinion:
-        """The opinion on everything at once. Pure; deterministic; no loop over services times sub-clusters in Python."""
+        """The opinion on everything at once. Pure, deterministic, no Python loop over services times sub-clusters."""
         ...
 
     def explain(self, view: FleetView, service: int, subcluster: int) -> tuple[Reason, ...]:

@@ -80,14 +80,18 @@ class Store(Protocol):
         limit: int | None = None,
         more: str | None = None,
     ) -> Page[R]:
-        """Objects of a kind as of one version, even over several pages. Raises: Expired (`more` is too old), InvalidInput."""
+        """Objects of a kind as of one version, even over several pages.
+
+        Raises: Expired (`more` is too old); InvalidInput (`more` is not from here)."""
         ...
 
     def changes(
         self, since: int, *, kinds: Iterable[type[Resource]] = (), wait_s: float = 0.0
     ) -> tuple[tuple[Change, ...], int]:
-        """All changes after version `since` (of `kinds`, or of all), waiting up to `wait_s` for the first; and the version
-        up to which the answer is complete, to be passed as the next `since`. Raises: Expired (`since` was compacted)."""
+        """All changes after version `since` (of `kinds`, or of all), waiting up to `wait_s` for the first; and the
+        version up to which the answer is complete, to be passed as the next `since`.
+
+        Raises: Expired (`since` was compacted)."""
         ...
 
     def version(self) -> int:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from federation.contracts.driver import Workload, WorkloadState
 from federation.contracts.runtime import Runtime
-from federation.contracts.store import Create, Replace, Write
+from federation.contracts.store import Create, Delete, Replace, Write
 from federation.engine.cache import Cache
 from federation.engine.gateways import GatewayLink
 from federation.engine.journal import Journal
@@ -76,6 +76,8 @@ class ServiceReconciler:
         self._deliver(key, service, placement, migration)
         if service is not None and placement is not None:
             self._report(service, placement)
+        elif placement is not None and migration is None:
+            self._clear(key, placement)
         return waits_until(migration, world.runtime.now()) if migration is not None else None
 
     # Facts
@@ -233,6 +235,11 @@ class ServiceReconciler:
             self._world.journal.event(
                 service, f"{step.verb}{step.why}", f"{step.verb.lower()} {what} {step.subcluster}: {step.why.lower()}"
             )
+
+    def _clear(self, key: Key, placement: Placement) -> None:
+        """Remove the placement of a microservice that is gone, once no copy is left where Roam can look."""
+        if not any(key in link.workloads for link in self._world.links.values()):
+            self._world.journal.write([Delete(Placement, key)])
 
     # Reporting
 

@@ -1,0 +1,1 @@
+"""Values: the resource kinds, quantities, offers, plans. No I/O, no clock."""

@@ -15,7 +15,7 @@ CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 
 class Location(Value):
-    """Where a sub-cluster stands and who operates the ground; each field overrides what the atlas says of the region."""
+    """Where a sub-cluster stands and who operates the ground; each field overrides the atlas's of the region."""
 
     country: CountryCode | None = None
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
@@ -26,7 +26,7 @@ class Location(Value):
 
 
 class Pricing(Value):
-    """What a core and a GiB of memory cost per hour where no provider quotes a price. Unset means unknown, never free."""
+    """What a core and a GiB of memory cost per hour where no provider quotes it. Unset is unknown, never free."""
 
     cpu_hour: Usd | None = None
     memory_gib_hour: Annotated[Usd | None, Field(alias="memoryGiBHour")] = None
