@@ -69,7 +69,7 @@ class Database:
         """The only writing transaction at its time, in all processes; committed durably at the end of the block, undone
         when the block raises.
 
-        Raises: Unavailable (nothing of it is visible; after an error of the disk itself it may turn up after a restart)."""
+        Raises: Unavailable (nothing of it is visible; after an error of the disk it may turn up after a restart)."""
         with (
             self._translated(),
             self._turn,

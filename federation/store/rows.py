@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from federation.model.kinds import BY_KIND
 from federation.model.meta import Key, Resource
-from federation.store.documents import Parsed, parse
+from federation.store.documents import Parsed, parse, parsing_many
 from federation.store.ledger import Account, ObjectId
 from federation.store.schema import LABELS, REVISIONS, STATE
 
 T = TypeVar("T")
 _AT_ONCE = 500
 """How many values one statement names: far below what any database takes."""
+
+
+# Made once: building a statement costs more than carrying it out.
+_STATE = select(STATE.c.version, STATE.c.compacted)
+_LIVE = select(REVISIONS.c.version, REVISIONS.c.name).where(
+    REVISIONS.c.superseded.is_(None),
+    REVISIONS.c.kind == bindparam("kind"),
+    REVISIONS.c.namespace == bindparam("namespace"),
+    REVISIONS.c.name.in_(bindparam("names", expanding=True)),
+)
+_DOCUMENTS = select(
+    REVISIONS.c.version, REVISIONS.c.kind, REVISIONS.c.namespace, REVISIONS.c.name, REVISIONS.c.document
+).where(REVISIONS.c.version.in_(bindparam("versions", expanding=True)))
+_SUPERSEDE = update(REVISIONS).where(REVISIONS.c.version == bindparam("ended")).values(superseded=bindparam("by"))
+_ADD_REVISIONS = insert(REVISIONS)
+_ADD_LABELS = insert(LABELS)
+_SET_VERSION = update(STATE).values(version=bindparam("newest"))
 
 
 class State(NamedTuple):
@@ -27,20 +45,20 @@ class State(NamedTuple):
 
 def state(connection: Connection) -> State:
     """The newest version, and the version up to which changes are forgotten."""
-    row = connection.execute(select(STATE.c.version, STATE.c.compacted)).one()
+    row = connection.execute(_STATE).one()
     return State(row.version, row.compacted)
 
 
 def heads(connection: Connection, ids: Collection[ObjectId], parsed: Parsed) -> dict[ObjectId, Resource | None]:
     """The live objects of `ids`; those that don't exist are absent."""
-    columns = REVISIONS.c
     versions: dict[int, ObjectId] = {}
-    for some in _portions(list(ids)):
-        query = select(columns.version, columns.kind, columns.namespace, columns.name).where(
-            columns.superseded.is_(None), tuple_(columns.kind, columns.namespace, columns.name).in_(some)
-        )
-        for row in connection.execute(query):
-            versions[row.version] = (row.kind, row.namespace, row.name)
+    # Names by kind and namespace, instead of triples in one statement: ten times quicker to compile.
+    for (kind, namespace), names in _grouped(ids).items():
+        for some in _portions(names):
+            found = connection.execute(_LIVE, {"kind": kind, "namespace": namespace, "names": some})
+            versions |= {version: (kind, namespace, name) for version, name in found}
+    if not versions:
+        return {}
     objects = load(connection, list(versions), parsed)
     return {versions[version]: resource for version, resource in objects.items()}
 
@@ -50,16 +68,13 @@ def load(connection: Connection, versions: Sequence[int], parsed: Parsed) -> dic
 
     Only for committed rows. Raises: FederationError for one that this release can't read."""
     found = parsed.get(list(versions))
-    columns = REVISIONS.c
     missing = [version for version in versions if version not in found]
-    for some in _portions(missing):
-        query = select(columns.version, columns.kind, columns.namespace, columns.name, columns.document).where(
-            columns.version.in_(some)
-        )
-        for version, kind, namespace, name, text in connection.execute(query):
-            resource = parse(BY_KIND[kind], text, f"{kind} {Key(namespace, name)} at version {version}")
-            found[version] = resource
-            parsed.put(version, resource, len(text))
+    with parsing_many() if len(missing) > _AT_ONCE else nullcontext():
+        for some in _portions(missing):
+            for version, kind, namespace, name, text in connection.execute(_DOCUMENTS, {"versions": some}):
+                resource = parse(BY_KIND[kind], text, f"{kind} {Key(namespace, name)} at version {version}")
+                found[version] = resource
+                parsed.put(version, resource, len(text))
     return found
 
 
@@ -69,11 +84,9 @@ def save(connection: Connection, account: Account) -> None:
     ended = [{"ended": version, "by": by} for version, by in account.superseded.items() if version not in mine]
     if ended:
         # First, so that no object is live twice, not even between two statements.
-        connection.execute(
-            update(REVISIONS).where(REVISIONS.c.version == bindparam("ended")).values(superseded=bindparam("by")), ended
-        )
+        connection.execute(_SUPERSEDE, ended)
     connection.execute(
-        insert(REVISIONS),
+        _ADD_REVISIONS,
         [
             {
                 "version": revision.version,
@@ -95,8 +108,15 @@ def save(connection: Connection, account: Account) -> None:
         for label, value in revision.resource.metadata.labels.items()
     ]
     if labels:
-        connection.execute(insert(LABELS), labels)
-    connection.execute(update(STATE).values(version=account.version))
+        connection.execute(_ADD_LABELS, labels)
+    connection.execute(_SET_VERSION, {"newest": account.version})
+
+
+def _grouped(ids: Collection[ObjectId]) -> dict[tuple[str, str], list[str]]:
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for kind, namespace, name in sorted(ids):
+        grouped.setdefault((kind, namespace), []).append(name)
+    return grouped
 
 
 def _portions(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -86,7 +86,7 @@ Index(
     postgresql_where=_ALIVE,
 )
 Index("revisions_by_name", REVISIONS.c.kind, REVISIONS.c.namespace, REVISIONS.c.name, REVISIONS.c.superseded)
-Index("revisions_by_end", REVISIONS.c.superseded)
+Index("revisions_by_end", REVISIONS.c.superseded, sqlite_where=~_ALIVE, postgresql_where=~_ALIVE)
 Index("labels_by_value", LABELS.c.label, LABELS.c.value, LABELS.c.version)
 
 

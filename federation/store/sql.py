@@ -69,7 +69,7 @@ class SqlStore:
 
         Returns the objects as stored (for Delete: as they last were). A Replace must carry the version it was read at:
         0 is StaleWrite. One that changes nothing is no write.
-        Raises: AlreadyExists, NotFound, StaleWrite, InvalidInput (an object that is no valid JSON, or too large): nothing
+        Raises: AlreadyExists, NotFound, StaleWrite, InvalidInput (an object that is not valid, or too large): nothing
         was written. Unavailable: nothing is visible (no room, locked, ...); try again."""
         if not math.isfinite(now):
             raise InvalidInput(f"now={now!r} is not a time; pass seconds since 1970")
@@ -80,19 +80,12 @@ class SqlStore:
 
     def get(self, kind: type[R], key: Key) -> R:
         """The object. Raises: NotFound, Unavailable."""
-        columns = REVISIONS.c
-        namespace, name = key
-        query = select(columns.version).where(
-            columns.kind == known(kind).kind_name,
-            columns.namespace == namespace,
-            columns.name == name,
-            columns.superseded.is_(None),
-        )
+        id = (known(kind).kind_name, key[0], key[1])
         with self._database.reading() as connection:
-            version = connection.scalar(query)
-            if version is None:
-                raise NotFound(f"{kind.kind_name} {Key(namespace, name)} does not exist")
-            return cast(R, rows.load(connection, [version], self._parsed)[version])
+            found = rows.heads(connection, [id], self._parsed).get(id)
+        if found is None:
+            raise NotFound(f"{kind.kind_name} {Key(*key)} does not exist")
+        return cast(R, found)
 
     def list(
         self,
