@@ -15,6 +15,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
@@ -42,19 +43,28 @@ _TYPE: Final = "type.googleapis.com/envoy."
 _SUBSET_KEY: Final = "route"
 
 
-def listeners(routes: Sequence[Route], pools: Mapping[str, str], address: str) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A watched file: its bytes, and the version that Envoy reports once they are in force. Equal content has equal
+    bytes and an equal version, in every process."""
+
+    version: str
+    content: bytes
+
+
+def listeners(routes: Sequence[Route], pools: Mapping[str, str], address: str) -> Document:
     """The listener file: one listener on `address` for each route, in the order given.
 
     Args: pools, route key to pool name, complete for `routes`."""
-    return _versioned([_listener(route, pools[route.key], address) for route in routes])
+    return _document([_listener(route, pools[route.key], address) for route in routes])
 
 
-def clusters(pools: Sequence[str], directory: PurePath) -> JsonObject:
+def clusters(pools: Sequence[str], directory: PurePath) -> Document:
     """The cluster file: one cluster for each pool name; `directory` is where the pool files are."""
-    return _versioned([_cluster(pool, directory) for pool in pools])
+    return _document([_cluster(pool, directory) for pool in pools])
 
 
-def endpoints(pool: str, routes: Sequence[Route]) -> JsonObject:
+def endpoints(pool: str, routes: Sequence[Route]) -> Document:
     """The endpoint file of one pool, with the endpoints of all `routes` in it."""
     groups: dict[int, list[object]] = {}
     for route in routes:
@@ -69,7 +79,7 @@ def endpoints(pool: str, routes: Sequence[Route]) -> JsonObject:
         "policy": {"overprovisioning_factor": OVERPROVISIONING_PERCENT},
     }
     # The revisions are part of the version, so that a route without endpoints is acknowledged like any other.
-    return _versioned([assignment], extra=[[route.key, route.revision] for route in routes])
+    return _document([assignment], salt=" ".join(route.revision for route in routes))
 
 
 def listener_name(route: Route, pool: str) -> str:
@@ -82,24 +92,15 @@ def pool_file(pool: str) -> str:
     return f"pool-{pool}.json"
 
 
-def version_of(document: JsonObject) -> str:
-    """The version of a rendered file: what Envoy reports once the file is in force."""
-    return str(document["version_info"])
-
-
 def statistics_name(route: Route) -> str:
     """What a route is called in Envoy's statistics, where ':' and '.' have a meaning of their own."""
     return f"{route.namespace}/{route.service}/{route.port}"
 
 
-def encode(document: JsonObject) -> bytes:
-    """A document as the bytes of its file; equal documents have equal bytes."""
-    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
-
-
-def _versioned(resources: list[JsonObject], extra: object = None) -> JsonObject:
-    content = json.dumps([resources, extra], separators=(",", ":"))
-    return {"version_info": hashlib.sha256(content.encode()).hexdigest()[:16], "resources": resources}
+def _document(resources: list[JsonObject], salt: str = "") -> Document:
+    content = json.dumps(resources, separators=(",", ":")).encode()
+    version = hashlib.sha256(content + salt.encode()).hexdigest()[:16]
+    return Document(version, b'{"version_info":"%s","resources":%s}\n' % (version.encode(), content))
 
 
 def _endpoint(route: Route, endpoint: RouteEndpoint) -> JsonObject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ RECORD_FILE: Final = "routes.json"
 SETTLE_S: Final = 0.01
 # How many versions of a pool's file are remembered, to tell which one Envoy has.
 REMEMBERED_VERSIONS: Final = 64
+# How often a port that could not be listened on is tried again.
+OFFER_AGAIN_S: Final = 1.0
 _NEVER_USED: Final = Host(0, 0, 0, 0, 0, 0)
 
 
@@ -38,7 +41,7 @@ class EnvoyGateway:
         self._admin = Admin(admin)
         self._writing = threading.Lock()
         self._reading = threading.Lock()
-        self._refused = False
+        self._listeners_since = time.monotonic()
         self._settled: Mapping[str, str] = {}
         # Pool -> version of its file -> the revisions that it holds, by route key.
         self._written: dict[str, dict[str, dict[str, str]]] = {}
@@ -66,8 +69,8 @@ class EnvoyGateway:
             snapshot = self._read_settled(time.monotonic() + deadline_s)
         with self._writing:
             states = {key: self._state(route, pool, snapshot) for key, (pool, route) in self._table.items()}
-            # A port that was taken may be free by now, but Envoy tries again only when told to.
-            self._refused = any(_listener_of(entry) not in snapshot.listeners for entry in self._table.values())
+            if any(_listener_of(entry) not in snapshot.listeners for entry in self._table.values()):
+                self._offer_listeners_again()
         return GatewayState(states)
 
     def close(self) -> None:
@@ -89,6 +92,7 @@ class EnvoyGateway:
     def _write(self, table: Table) -> None:
         """Clusters and endpoints before the listeners that need them; what goes, after the listeners that needed it."""
         before, self._table = self._table, table
+        self._directory.mkdir(parents=True, exist_ok=True)
         files.replace(self._directory / RECORD_FILE, encode_table(table))
         pools = sorted({pool for pool, _ in table.values()})
         content = {pool: self._render_pool(pool, table) for pool in pools}
@@ -100,8 +104,8 @@ class EnvoyGateway:
         served = [pool for pool in leaving if (self._directory / config.pool_file(pool)).exists()]
         self._replace(config.CLUSTERS_FILE, config.clusters(sorted({*pools, *served}), self._directory))
         listeners = config.listeners([entry[1] for entry in table.values()], _pools(table), self._address)
-        if not self._replace(config.LISTENERS_FILE, listeners) and self._refused:
-            files.touch(self._directory / config.LISTENERS_FILE)
+        self._replace(config.LISTENERS_FILE, listeners)
+        self._listeners_since = time.monotonic()
         for pool in sorted(left & set(pools)):
             self._replace(config.pool_file(pool), content[pool])
         self._replace(config.CLUSTERS_FILE, config.clusters(pools, self._directory))
@@ -110,16 +114,24 @@ class EnvoyGateway:
             if path.name not in kept:
                 path.unlink(missing_ok=True)
 
-    def _replace(self, name: str, document: config.JsonObject) -> bool:
-        return files.replace(self._directory / name, config.encode(document))
+    def _offer_listeners_again(self) -> None:
+        """A port that was taken may be free by now, but Envoy tries again only when its file is replaced."""
+        if time.monotonic() - self._listeners_since < OFFER_AGAIN_S:
+            return
+        self._listeners_since = time.monotonic()
+        # The next observation is another chance, and `apply` reports a directory of no use.
+        with contextlib.suppress(OSError):
+            files.touch(self._directory / config.LISTENERS_FILE)
 
-    def _render_pool(self, pool: str, table: Table) -> config.JsonObject:
+    def _replace(self, name: str, document: config.Document) -> bool:
+        return files.replace(self._directory / name, document.content)
+
+    def _render_pool(self, pool: str, table: Table) -> config.Document:
         routes = [route for its_pool, route in table.values() if its_pool == pool]
         document = config.endpoints(pool, routes)
         versions = self._written.setdefault(pool, {})
-        version = config.version_of(document)
-        versions.pop(version, None)
-        versions[version] = {route.key: route.revision for route in routes}
+        versions.pop(document.version, None)
+        versions[document.version] = {route.key: route.revision for route in routes}
         while len(versions) > REMEMBERED_VERSIONS:
             versions.pop(next(iter(versions)))
         return document

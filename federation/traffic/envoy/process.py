@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from federation.errors import InvalidInput
-from federation.traffic.envoy.config import CLUSTERS_FILE, LISTENERS_FILE, JsonObject, clusters, encode, listeners
+from federation.traffic.envoy.config import CLUSTERS_FILE, LISTENERS_FILE, JsonObject, clusters, listeners
 from federation.traffic.envoy.files import replace
 
 BOOTSTRAP_FILE: Final = "bootstrap.json"
@@ -42,13 +42,13 @@ def bootstrap(gateway: str, directory: Path, admin: str) -> JsonObject:
 def prepare(gateway: str, directory: Path, admin: str) -> None:
     """Write what an Envoy needs to start: the bootstrap, and empty tables where there are none yet.
 
-    Idempotent; tables from before are kept, so that a restarted Envoy comes up with its last routes.
+    Args: directory, absolute. Idempotent; tables from before are kept: a restarted Envoy comes up with its last routes.
     Raises: InvalidInput, as `bootstrap`; OSError, when the directory can't be written."""
     directory.mkdir(parents=True, exist_ok=True)
-    replace(directory / BOOTSTRAP_FILE, encode(bootstrap(gateway, directory, admin)))
+    replace(directory / BOOTSTRAP_FILE, json.dumps(bootstrap(gateway, directory, admin), indent=2).encode())
     for name, empty in ((CLUSTERS_FILE, clusters([], directory)), (LISTENERS_FILE, listeners([], {}, ""))):
         if not (directory / name).exists():
-            replace(directory / name, encode(empty))
+            replace(directory / name, empty.content)
 
 
 def command(directory: Path, *, log_level: str = "warning") -> list[str]:
@@ -91,6 +91,3 @@ def split_host_port(admin: str) -> tuple[str, int]:
     if not separator or not port.isdecimal() or not 0 < int(port) < 65536:
         raise InvalidInput(f"an admin address is an absolute path or host:port, not {admin!r}")
     return host, int(port)
-
-
-__all__: Sequence[str] = ["BOOTSTRAP_FILE", "LOG_FILE", "binary", "bootstrap", "command", "prepare", "split_host_port"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Final
 
 from federation.contracts.gateway import Route, RouteEndpoint
@@ -15,6 +15,8 @@ from federation.traffic.envoy.config import MAX_WEIGHT
 # Route key -> (pool, route).
 Table = Mapping[str, tuple[str, Route]]
 PROTOCOLS: Final = ("http", "http2", "tcp")
+_ROUTE_FIELDS: Final = tuple(each.name for each in fields(Route))
+_ENDPOINT_FIELDS: Final = tuple(each.name for each in fields(RouteEndpoint))
 
 
 def check(routes: Sequence[Route]) -> None:
@@ -33,7 +35,15 @@ def check(routes: Sequence[Route]) -> None:
 
 def encode_table(table: Table) -> bytes:
     """The table as the bytes of its record; equal tables have equal bytes."""
-    return json.dumps([{"pool": pool, **asdict(route)} for pool, route in table.values()], indent=0).encode() + b"\n"
+    entries = [
+        {
+            "pool": pool,
+            **{name: getattr(route, name) for name in _ROUTE_FIELDS},
+            "endpoints": [{name: getattr(each, name) for name in _ENDPOINT_FIELDS} for each in route.endpoints],
+        }
+        for pool, route in table.values()
+    ]
+    return json.dumps(entries, separators=(",", ":")).encode() + b"\n"
 
 
 def decode_table(content: bytes) -> dict[str, tuple[str, Route]]:
