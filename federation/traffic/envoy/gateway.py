@@ -77,13 +77,10 @@ class EnvoyGateway:
         """Nothing is held between calls."""
 
     def _load(self) -> Table:
-        content = files.read(self._directory / RECORD_FILE)
-        if content is None:
-            return {}
         try:
-            table = decode_table(content)
-        except InvalidInput:
-            # Whatever it is, the next `apply` replaces it; until then nothing is known.
+            table = decode_table(files.read(self._directory / RECORD_FILE) or b"[]")
+        except (InvalidInput, OSError):
+            # Until the next `apply`, which replaces it or says what is wrong, nothing is known.
             return {}
         for pool in {pool for pool, _ in table.values()}:
             self._render_pool(pool, table)
