@@ -1,0 +1,76 @@
+"""A lower bound on what any plan costs that places the same services: capacity relaxed, calls at their cheapest.
+
+Each service alone at its cheapest place, half of each call counted at either end by the least it can cost there; where
+a whole part of the call graph was solved exactly with room to spare, its cost instead. Multipliers for capacity
+and messages along the calls will tighten this behind the same two functions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from federation.planner.problem import Problem
+from federation.planner.state import State
+
+if TYPE_CHECKING:
+    from federation.contracts.policy import Floats, Ints
+
+
+def star_bound(state: State) -> Floats:
+    """[S] a lower bound on each placed service's cost, half of each of its calls included; zero for the unplaced."""
+    problem = state.problem
+    placed = state.counts.any(axis=1)
+    # A fixed service stands where it stands, allowed or not.
+    allowed = np.where(problem.fixed[:, None], state.counts > 0, problem.allowed)
+    least = np.where(allowed, problem.unary, np.inf)
+    both = np.flatnonzero(placed[problem.caller] & placed[problem.callee])
+    single = ~state.options.listed
+    for call in _chunks(both, problem.shape[1]):
+        caller, callee = problem.caller[call], problem.callee[call]
+        cost = np.einsum("ke,kcd->ecd", problem.weight[:, call], problem.price)
+        row = np.where(allowed[callee][:, None, :], cost, np.inf).min(axis=2)
+        column = np.where(allowed[caller][:, :, None], cost, np.inf).min(axis=1)
+        # The near-first routes of a divided callee are not a weighted mean of its places: only the least holds.
+        flat = np.where(allowed[callee], column, np.inf).min(axis=1)
+        column = np.where(single[callee][:, None], column, flat[:, None])
+        np.add.at(least, caller, 0.5 * row)
+        np.add.at(least, callee, 0.5 * column)
+    result = np.zeros(len(placed))
+    whole = placed & single
+    result[whole] = least[whole].min(axis=1)
+    for service in np.flatnonzero(placed & ~single).tolist():
+        rows = state.options.of(service)
+        share = rows / rows.sum(axis=1)[:, None]
+        finite = np.where(np.isfinite(least[service]), least[service], 0.0)
+        result[service] = (share @ finite).min()
+    return result
+
+
+def _chunks(calls: Ints, subclusters: int) -> list[Ints]:
+    step = max(1, (1 << 22) // max(subclusters**2, 1))
+    return [calls[start : start + step] for start in range(0, len(calls), step)]
+
+
+def slack_for_staying(problem: Problem, services: list[int]) -> float:
+    """By how much the searched objective can exceed the plan's cost: what moves have to be worth."""
+    return float(problem.stay_usd()[services].sum())
+
+
+def part_cost(state: State, services: list[int]) -> float:
+    """What a whole part of the call graph costs in the searched objective: its services and all their calls."""
+    problem = state.problem
+    total = 0.0
+    for service in services:
+        total += state.cost_now(service)
+    calls = np.concatenate([state.calls_of(service)[0] for service in services])
+    if not len(calls):
+        return total
+    callee = state.share[problem.callee[calls]]
+    caller = state.share[problem.caller[calls]]
+    for term in range(len(problem.price)):
+        route = np.where(callee > 0, state.diagonal[term], callee @ problem.price[term].T)
+        # Each call stands in both of its ends' costs: once too often.
+        total -= float((problem.weight[term, calls] * (caller * route).sum(axis=1)).sum())
+    return total

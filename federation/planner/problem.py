@@ -1,0 +1,113 @@
+"""The placement problem as arrays: a pairwise cost model with capacities, ceilings, spread rules and call limits.
+
+Shapes: S services, C sub-clusters, R resources (cores, bytes), E calls, K pair terms. Money is USD per hour.
+A placement of a service is a row of replica counts [C]; its share in c is the count over all its replicas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from federation.contracts.policy import Bools, Floats, Ints
+
+STAY_SHARE = 0.001
+"""A running service moves only for a saving above this share of what it costs where it is ..."""
+STAY_USD_PER_HOUR = 1e-5
+"""... and above this amount, so that a service that costs nothing does not wander."""
+TOLERANCE = 1e-9
+"""Relative slack in comparisons of sums of floats."""
+
+
+@dataclass(frozen=True, eq=False)
+class SpreadRule:
+    """At least `min_domains` domains, at most `max_share` of the replicas in one; `domain[c]` -1: not usable."""
+
+    topology: str
+    min_domains: int
+    max_share: float
+    domain: Ints
+
+    def per_domain(self, replicas: int) -> int:
+        """How many of so many replicas may run in one domain."""
+        return int(np.floor(self.max_share * replicas + TOLERANCE))
+
+    def domains_needed(self, replicas: int) -> int | None:
+        """In how many domains so many replicas have to run; None when no number would do."""
+        most = self.per_domain(replicas)
+        if most < 1:
+            return None
+        needed = max(self.min_domains, -(-replicas // most))
+        return needed if needed <= replicas else None
+
+    def holds(self, rows: Ints) -> Bools:
+        """[O] whether rows of replica counts [O, C] of one service keep the rule."""
+        names = np.unique(self.domain[self.domain >= 0])
+        sums = rows @ (self.domain[:, None] == names[None]).astype(np.int64)
+        total = rows.sum(axis=1)
+        if not len(names):
+            return np.asarray(total == 0)
+        spare = self.max_share * total + TOLERANCE
+        inside = sums.sum(axis=1) == total
+        return np.asarray(inside & ((sums > 0).sum(axis=1) >= self.min_domains) & (sums.max(axis=1) <= spare))
+
+
+@dataclass(frozen=True, eq=False)
+class SpendLimit:
+    """What the marked services may spend in the marked sub-clusters: `price` [S, C] for whole services, and the pair
+    terms marked in `terms` [K] for the calls they make."""
+
+    name: str
+    services: Bools
+    subclusters: Bools
+    max_usd_per_hour: float
+    price: Floats
+    terms: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Everything the solver knows; nothing in it has a name.
+
+    `allowed` [S, C]; `unary` [S, C] finite, for the whole service; `demand` [S, R] of one replica; `capacity` [C, R],
+    infinite where unlimited; `weight` [K, E] and `price` [K, C, C] of the calls; `barrier` [E] indexes `forbidden`
+    [B, C, C], -1: no limit; `current` [S, C] committed counts; `fixed` [S] keeps `current` as it is, whatever it is;
+    `held` [S]: runs somewhere now, so a new service never takes its place.
+    """
+
+    replicas: Ints
+    demand: Floats
+    capacity: Floats
+    allowed: Bools
+    unary: Floats
+    caller: Ints
+    callee: Ints
+    weight: Floats
+    price: Floats
+    barrier: Ints
+    forbidden: Bools
+    current: Ints
+    fixed: Bools
+    spread: Mapping[int, tuple[SpreadRule, ...]] = field(default_factory=dict)
+    limits: tuple[SpendLimit, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Services and sub-clusters."""
+        return self.unary.shape[0], self.unary.shape[1]
+
+    def held(self) -> Bools:
+        """[S] whether a service runs somewhere now."""
+        return np.asarray(self.current.sum(axis=1) > 0)
+
+    def stay_usd(self) -> Floats:
+        """[S] what a move has to save at least; zero for a service that runs nowhere it may be."""
+        total = self.current.sum(axis=1)
+        share = self.current / np.maximum(total, 1)[:, None]
+        legal = (total > 0) & ~((self.current > 0) & ~self.allowed).any(axis=1) & ~self.fixed
+        cost = np.asarray((share * self.unary).sum(axis=1))
+        return np.where(legal, STAY_SHARE * cost + STAY_USD_PER_HOUR, 0.0)

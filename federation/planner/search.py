@@ -1,0 +1,280 @@
+"""Local search on the true objective: single moves, pairs along a call, groups that stand together, exchanges, and
+small neighbourhoods solved exactly. Every step keeps every limit and saves something; the order is fixed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from federation.planner.exact import solve_group
+from federation.planner.problem import TOLERANCE
+from federation.planner.state import State
+
+if TYPE_CHECKING:
+    from federation.contracts.policy import Bools, Floats, Ints
+
+ROUNDS = 30
+"""How often a neighbourhood is swept at most."""
+PAIR_NODES = 400
+"""How many nodes the exact search of one pair may look at."""
+PAIRS_TRIED = 200
+"""How many promising pairs are tried in one sweep."""
+EXCHANGES = 60
+"""How many exchanges are tried into one sub-cluster in one sweep."""
+CHUNK = 1 << 22
+"""How many numbers one array of pairs may hold."""
+
+
+def improve(state: State) -> None:
+    """Search until no step of any kind saves anything (or the sweeps are used up)."""
+    scarce = bool(np.isfinite(state.problem.capacity).any())
+    for _ in range(ROUNDS):
+        changed = moves(state)
+        changed += pairs(state)
+        changed += groups(state)
+        if scarce:
+            changed += exchanges(state)
+        if not changed:
+            return
+
+
+def least(value: float) -> float:
+    """The smallest saving worth the name, by the size of what is saved on."""
+    return TOLERANCE * (1.0 + abs(value))
+
+
+def _open(state: State) -> Bools:
+    """[S, C] where each service could stand as a whole, all others where they are."""
+    everyone = np.arange(state.counts.shape[0])
+    good = state.problem.allowed & (state.blocked == 0) & state.fits(everyone)
+    good[state.options.listed] = False
+    return np.asarray(good)
+
+
+def _standing(state: State) -> tuple[Ints, Ints]:
+    """The services that stand as a whole somewhere and may move, and where."""
+    plain = np.flatnonzero(state.counts.any(axis=1) & ~state.options.listed)
+    return plain, state.counts[plain].argmax(axis=1)
+
+
+def moves(state: State) -> int:
+    """One service at a time to its best place, the largest saving first."""
+    changed = 0
+    listed = np.flatnonzero(state.options.listed & ~state.problem.fixed & state.counts.any(axis=1)).tolist()
+    for _ in range(ROUNDS):
+        plain, place = _standing(state)
+        now = state.cost_at[plain, place]
+        there = np.where(_open(state)[plain], state.cost_at[plain], np.inf).min(axis=1, initial=np.inf)
+        gain = now - there
+        tempted = np.flatnonzero(gain > TOLERANCE * (1.0 + np.abs(now)))
+        order = plain[tempted[np.argsort(-gain[tempted], kind="stable")]].tolist()
+        made = sum(_move(state, service) for service in [*order, *listed])
+        if not made:
+            break
+        changed += made
+    return changed
+
+
+def _move(state: State, service: int) -> int:
+    now = state.cost_now(service)
+    found = state.best(service, below=now - least(now))
+    if found is None:
+        return 0
+    state.put(service, found[1])
+    return 1
+
+
+def pairs(state: State) -> int:
+    """Both ends of a call at once, where that saves what neither move alone does."""
+    gains = _pair_gains(state)
+    problem = state.problem
+    tried = np.flatnonzero(gains > 0)
+    order = tried[np.argsort(-gains[tried], kind="stable")][:PAIRS_TRIED]
+    changed = 0
+    for call in order.tolist():
+        ends = (int(problem.caller[call]), int(problem.callee[call]))
+        changed += solve_group(state, ends, PAIR_NODES).improved
+    return changed
+
+
+def _pair_gains(state: State) -> Floats:
+    """[E] what moving both ends of each call would save, room for either looked at by itself."""
+    problem = state.problem
+    subclusters = problem.shape[1]
+    gains = np.zeros(len(problem.caller))
+    plain = state.counts.any(axis=1) & ~state.options.listed
+    both = np.flatnonzero(plain[problem.caller] & plain[problem.callee])
+    free = _open(state)
+    place = state.counts.argmax(axis=1)
+    step = max(1, CHUNK // max(subclusters**2, 1))
+    for start in range(0, len(both), step):
+        calls = both[start : start + step]
+        a, b = problem.caller[calls], problem.callee[calls]
+        cost = np.einsum("ke,kcd->ecd", problem.weight[:, calls], problem.price)
+        row = np.arange(len(calls))
+        at_a = state.cost_at[a] - cost[row, :, place[b]]
+        at_b = state.cost_at[b] - cost[row, place[a], :]
+        now = at_a[row, place[a]] + at_b[row, place[b]] + cost[row, place[a], place[b]]
+        tied = problem.barrier[calls] >= 0
+        at_a = np.where(free[a] | (tied[:, None] & problem.allowed[a]), at_a, np.inf)
+        at_b = np.where(free[b] | (tied[:, None] & problem.allowed[b]), at_b, np.inf)
+        cost += at_a[:, :, None]
+        cost += at_b[:, None, :]
+        saved = now - cost.min(axis=(1, 2))
+        gains[calls] = np.where(saved > TOLERANCE * (1.0 + np.abs(now)), saved, 0.0)
+    return gains
+
+
+def groups(state: State) -> int:
+    """Everything that stands together and talks to each other, moved as one."""
+    changed = 0
+    for members, place in _together(state):
+        changed += _move_group(state, members, place)
+    return changed
+
+
+def _together(state: State) -> list[tuple[list[int], int]]:
+    """Groups of two and more services that call each other within one sub-cluster, with that sub-cluster."""
+    problem = state.problem
+    plain = state.counts.any(axis=1) & ~state.options.listed
+    place = np.where(plain, state.counts.argmax(axis=1), -1)
+    same = plain[problem.caller] & (place[problem.caller] == place[problem.callee])
+    parts = components(len(place), problem.caller[same], problem.callee[same])
+    return [(members, int(place[members[0]])) for members in parts if len(members) > 1]
+
+
+def components(count: int, left: Ints, right: Ints) -> list[list[int]]:
+    """The connected parts of a graph on `count` nodes, each sorted, ordered by their first node."""
+    parent = list(range(count))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for a, b in zip(left.tolist(), right.tolist(), strict=True):
+        x, y = root(a), root(b)
+        if x != y:
+            parent[max(x, y)] = min(x, y)
+    parts: dict[int, list[int]] = {}
+    for node in range(count):
+        parts.setdefault(root(node), []).append(node)
+    return list(parts.values())
+
+
+def _move_group(state: State, members: list[int], place: int) -> int:
+    problem = state.problem
+    inside = set(members)
+    whole = np.maximum(problem.replicas[members], 1)
+    need = (problem.demand[members] * whole[:, None]).sum(axis=0)
+    total = state.cost_at[members].sum(axis=0)
+    for member in members:
+        for call in state.calls_of(member)[0].tolist():
+            if int(problem.callee[call]) in inside:
+                cost = np.tensordot(problem.weight[:, call], problem.price, axes=1)
+                total -= cost[:, place] + cost[place, :] - np.diag(cost) - cost[place, place]
+    good = problem.allowed[members].all(axis=0) & ((need <= state.slack) | (need <= 0)).all(axis=1)
+    now = float(total[place])
+    total = np.where(good, total, np.inf)
+    target = int(total.argmin())
+    if target == place or not total[target] < now - least(now):
+        return 0
+    return int(_relocate(state, members, target))
+
+
+def _relocate(state: State, members: list[int], target: int) -> bool:
+    """Move the members to `target` if that breaks nothing and saves something; else leave all as it was."""
+    before = [state.counts[member].copy() for member in members]
+    blank = np.zeros_like(before[0])
+    old = 0.0
+    for member in members:
+        old += state.cost_now(member)
+        state.put(member, blank)
+    new, good = 0.0, True
+    for member in members:
+        row = blank.copy()
+        row[target] = max(int(state.problem.replicas[member]), 1)
+        good = bool(
+            state.rows_fit(member, row[None])[0]
+            and state.rows_unblocked(member, row[None])[0]
+            and state.spend_allows(member, row)
+        )
+        if not good:
+            break
+        new += float(state.option_costs(member, row[None])[0])
+        state.put(member, row)
+    if good and new < old - least(old):
+        return True
+    for member in members:
+        state.put(member, blank)
+    for member, row in zip(members, before, strict=True):
+        state.put(member, row)
+    return False
+
+
+def exchanges(state: State) -> int:
+    """One service into a full sub-cluster, another one out of it."""
+    changed = 0
+    limited = np.isfinite(state.problem.capacity).any(axis=1)
+    for place in np.flatnonzero(limited).tolist():
+        for _ in range(ROUNDS):
+            made = sum(_exchange(state, inner, outer, place) for inner, outer in _exchange_pairs(state, place))
+            if not made:
+                break
+            changed += made
+    return changed
+
+
+def _exchange_pairs(state: State, place: int) -> list[tuple[int, int]]:
+    """Who should enter and who should leave, the largest estimated saving first."""
+    problem = state.problem
+    plain, where = _standing(state)
+    now = state.cost_at[plain, where]
+    gain = now - state.cost_at[plain, place]
+    open_here = problem.allowed[plain, place] & (state.blocked[plain, place] == 0)
+    outer = np.flatnonzero(open_here & (where != place) & (gain > TOLERANCE * (1.0 + np.abs(now))))
+    inner = np.flatnonzero(where == place)
+    if not len(outer) or not len(inner):
+        return []
+    outer = outer[np.argsort(-gain[outer], kind="stable")][: 4 * EXCHANGES]
+    loss_back = state.cost_at[plain[inner]][:, where[outer]] - now[inner][:, None]
+    back = problem.allowed[plain[inner]][:, where[outer]]
+    free = _open(state)[plain[inner]]
+    free[:, place] = False
+    elsewhere = np.where(free, state.cost_at[plain[inner]], np.inf).min(axis=1) - now[inner]
+    loss = np.minimum(np.where(back, loss_back, np.inf), elsewhere[:, None])
+    use = problem.demand[plain] * np.maximum(problem.replicas[plain], 1)[:, None]
+    more = use[outer][None] - use[inner][:, None]
+    room = (more <= state.slack[place] + TOLERANCE * np.where(np.isfinite(state.slack[place]), problem.capacity[place], 0.0))
+    saved = np.where((room | (more <= 0)).all(axis=2), gain[outer][None] - loss, -np.inf)
+    rows, columns = np.nonzero(saved > TOLERANCE)
+    order = np.argsort(-saved[rows, columns], kind="stable")[:EXCHANGES]
+    return [(int(plain[inner[rows[k]]]), int(plain[outer[columns[k]]])) for k in order]
+
+
+def _exchange(state: State, inner: int, outer: int, place: int) -> int:
+    """Put `outer` where `inner` stands and `inner` at its best other place, if that saves something."""
+    if not state.counts[inner, place] or state.counts[outer, place]:
+        return 0
+    before_in, before_out = state.counts[inner].copy(), state.counts[outer].copy()
+    blank = np.zeros_like(before_in)
+    old = state.cost_now(inner)
+    state.put(inner, blank)
+    old += state.cost_now(outer)
+    state.put(outer, blank)
+    row = blank.copy()
+    row[place] = max(int(state.problem.replicas[outer]), 1)
+    good = state.rows_fit(outer, row[None])[0] and state.rows_unblocked(outer, row[None])[0]
+    if good and state.spend_allows(outer, row):
+        new = float(state.option_costs(outer, row[None])[0])
+        state.put(outer, row)
+        found = state.best(inner, below=old - new - least(old))
+        if found is not None:
+            state.put(inner, found[1])
+            return 1
+    state.put(outer, blank)
+    state.put(inner, before_in)
+    state.put(outer, before_out)
+    return 0

@@ -1,0 +1,109 @@
+"""From the problem to a placement with a lower bound: construct, search, solve small parts exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from federation.planner.bound import part_cost, slack_for_staying, star_bound
+from federation.planner.construct import construct, make_room
+from federation.planner.exact import solve_group
+from federation.planner.options import Options
+from federation.planner.problem import Problem
+from federation.planner.search import components, improve
+from federation.planner.state import State
+
+if TYPE_CHECKING:
+    from federation.contracts.policy import Ints
+
+PART_SERVICES = 14
+"""A part of the call graph up to this size is solved exactly as a whole; of larger ones, neighbourhoods."""
+HOOD_SERVICES = 8
+PART_NODES = 4000
+"""How many nodes the exact search of one part may look at ..."""
+TOTAL_NODES = 12000
+"""... and of all parts together; counted, not timed, so that the same input gives the same plan."""
+WHOLE_SERVICES = 18
+WHOLE_NODES = 30000
+"""The same for the fleet's services all at once, when they are few and compete for room."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """`counts` [S, C] replicas; `bound_usd_per_hour` on the cost of any placement of the same services; `state` knows
+    what every service would cost elsewhere."""
+
+    counts: Ints
+    bound_usd_per_hour: float
+    state: State
+
+
+def solve(problem: Problem) -> Solution:
+    """As many services placed as can be found room for, then as cheaply as can be found. Deterministic."""
+    options = Options(problem)
+    state = construct(problem, options)
+    improve(state)
+    if make_room(state):
+        improve(state)
+    parts = components(problem.shape[0], problem.caller, problem.callee)
+    proven = _solve_parts(state, parts)
+    whole = _solve_whole(state, all_proven=len(proven) == len(parts))
+    if not whole:
+        improve(state)
+    return Solution(state.counts, _bound(state, parts, proven, whole=whole), state)
+
+
+def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, float]:
+    """Solve the parts of the call graph one by one; returns a proven lower bound for those where room was no matter."""
+    left = TOTAL_NODES
+    proven: dict[int, float] = {}
+    for index, part in enumerate(parts):
+        if left <= 0:
+            break
+        if len(part) <= PART_SERVICES:
+            outcome = solve_group(state, part, min(PART_NODES, left))
+            left -= outcome.nodes
+            if outcome.proven and outcome.roomy:
+                proven[index] = part_cost(state, part) - slack_for_staying(state.problem, part)
+        else:
+            for hood in _hoods(state, part):
+                left -= solve_group(state, hood, min(PART_NODES // 8, max(left, 1))).nodes
+    return proven
+
+
+def _hoods(state: State, part: list[int]) -> list[list[int]]:
+    """Neighbourhoods that cover a large part: around each service not yet covered, breadth first."""
+    covered: set[int] = set()
+    hoods = []
+    for start in part:
+        if start in covered:
+            continue
+        hood = [start]
+        for service in hood:
+            near = [other for other in state.neighbours(service) if other not in hood]
+            hood.extend(near[: HOOD_SERVICES - len(hood)])
+            if len(hood) >= HOOD_SERVICES:
+                break
+        covered.update(hood)
+        hoods.append(sorted(hood))
+    return hoods
+
+
+def _solve_whole(state: State, *, all_proven: bool) -> bool:
+    """Solve all services at once where that is small enough; whether the placement is then proven the best."""
+    problem = state.problem
+    movable = [s for s in np.flatnonzero(~problem.fixed).tolist() if len(state.options.rows(s))]
+    if all_proven or len(movable) > WHOLE_SERVICES:
+        return False
+    return solve_group(state, movable, WHOLE_NODES).proven
+
+
+def _bound(state: State, parts: list[list[int]], proven: dict[int, float], *, whole: bool) -> float:
+    star = star_bound(state)
+    total = sum(max(float(star[part].sum()), proven.get(index, -np.inf)) for index, part in enumerate(parts))
+    if whole:
+        everyone = np.flatnonzero(state.counts.any(axis=1)).tolist()
+        total = max(total, state.objective() - slack_for_staying(state.problem, everyone))
+    return max(total, 0.0)

@@ -1,0 +1,302 @@
+"""The solver's working state: a placement, what each service would cost elsewhere, and what is used of each limit.
+
+`cost_at[s, c]` is always what the total would change by if all of service s stood in c, every other service where it
+is; so a move is judged by two look-ups, and made by updating the rows of the service's neighbours only.
+
+The cost of a call is counted the way gateways route it: a caller's replica in c uses the callee's replicas in c if
+there are any, else all of the callee's replicas by their share.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from federation.planner.options import Options
+from federation.planner.problem import TOLERANCE, Problem
+
+if TYPE_CHECKING:
+    from federation.contracts.policy import Bools, Floats, Ints
+
+
+class State:
+    """A placement under way. Mutable; lives inside one call of the solver."""
+
+    def __init__(self, problem: Problem, options: Options):
+        services, subclusters = problem.shape
+        self.problem = problem
+        self.options = options
+        self.counts: Ints = np.zeros((services, subclusters), dtype=np.int64)
+        self.share: Floats = np.zeros((services, subclusters))
+        self.slack: Floats = problem.capacity.copy()
+        self.spent: Floats = np.zeros(len(problem.limits))
+        self.stay_usd = problem.stay_usd()
+        self.cost_at: Floats = problem.unary + self.stay_usd[:, None] * (1.0 - self._kept_alone())
+        self.blocked: Ints = np.zeros((services, subclusters), dtype=np.int64)
+        self.diagonal: Floats = np.einsum("kcc->kc", problem.price).copy()
+        self._has_barriers = bool((problem.barrier >= 0).any())
+        self._out = _incidence(problem.caller, services)
+        self._in = _incidence(problem.callee, services)
+        self._room = np.where(np.isfinite(problem.capacity), problem.capacity * TOLERANCE, 0.0)
+
+    def _kept_alone(self) -> Floats:
+        """[S, C] the share of its replicas that stays if the whole service stood in c."""
+        problem = self.problem
+        total = np.minimum(problem.current.sum(axis=1), np.maximum(problem.replicas, 1))
+        kept = np.minimum(problem.current, np.maximum(problem.replicas, 1)[:, None])
+        return np.asarray(kept / np.maximum(total, 1)[:, None])
+
+    # --- what a service's options cost
+
+    def placed(self, service: int) -> bool:
+        """Whether the service stands anywhere."""
+        return bool(self.counts[service].any())
+
+    def option_costs(self, service: int, rows: Ints) -> Floats:
+        """[O] what the service costs with each row [O, C] of counts, its calls and its callers' calls included."""
+        share = rows / np.maximum(rows.sum(axis=1), 1)[:, None]
+        cost = share @ self.cost_at[service]
+        several = (rows > 0).sum(axis=1) > 1
+        if not several.any():
+            return np.asarray(cost)
+        problem = self.problem
+        stay = self.stay_usd[service]
+        if stay:
+            current = problem.current[service]
+            kept = np.minimum(rows, current).sum(axis=1) / max(min(current.sum(), problem.replicas[service]), 1)
+            alone = share @ self._kept_row(service)
+            cost = cost + stay * (alone - kept)
+        calls = self._in[service]
+        if len(calls):
+            mass = problem.weight[:, calls] @ self.share[problem.caller[calls]]
+            near = rows > 0
+            for term in range(len(problem.price)):
+                saved = mass[term] * (self.diagonal[term] - share @ problem.price[term].T)
+                cost = cost + np.where(near, saved, 0.0).sum(axis=1)
+        return np.asarray(cost)
+
+    def _kept_row(self, service: int) -> Floats:
+        current, replicas = self.problem.current[service], max(int(self.problem.replicas[service]), 1)
+        return np.asarray(np.minimum(current, replicas) / max(min(int(current.sum()), replicas), 1))
+
+    def cost_now(self, service: int) -> float:
+        """What the service costs where it stands."""
+        return float(self.option_costs(service, self.counts[service][None])[0])
+
+    # --- what may be
+
+    def fits(self, services: Ints) -> Bools:
+        """[n, C] whether all replicas of each service fit into what is left, its own use given back."""
+        problem = self.problem
+        free = self.slack + self._room
+        whole = np.maximum(problem.replicas[services], 1)
+        result = np.ones((len(services), self.slack.shape[0]), dtype=bool)
+        for resource in range(self.slack.shape[1]):
+            more = (whole[:, None] - self.counts[services]) * problem.demand[services, resource][:, None]
+            result &= (more <= free[None, :, resource]) | (more <= 0)
+        return result
+
+    def rows_fit(self, service: int, rows: Ints) -> Bools:
+        """[O] whether the rows' replicas fit into what is left, the service's own use given back."""
+        more = (rows - self.counts[service])[:, :, None] * self.problem.demand[service]
+        return np.asarray(((more <= (self.slack + self._room)[None]) | (more <= 0)).all(axis=(1, 2)))
+
+    def rows_unblocked(self, service: int, rows: Ints) -> Bools:
+        """[O] whether no call's hard limit is broken by the routes that each row leads to."""
+        result = np.ones(len(rows), dtype=bool)
+        if not self._has_barriers:
+            return result
+        problem = self.problem
+        near = rows > 0
+        for call in self._out[service]:
+            barrier, callee = int(problem.barrier[call]), self.share[problem.callee[call]] > 0
+            if barrier >= 0:
+                broken = _broken(problem.forbidden[barrier], callee)
+                result &= ~(near & broken[None]).any(axis=1)
+        for call in self._in[service]:
+            barrier, caller = int(problem.barrier[call]), self.share[problem.caller[call]] > 0
+            if barrier >= 0 and caller.any():
+                forbidden = problem.forbidden[barrier]
+                far = (near.astype(np.int64) @ forbidden.T.astype(np.int64)) > 0
+                broken_rows = np.where(near, np.diag(forbidden)[None], far)
+                result &= ~(broken_rows & caller[None]).any(axis=1)
+        return result
+
+    def spend_allows(self, service: int, row: Ints) -> bool:
+        """Whether every spending limit holds, or is at least not overrun further, with the service so placed."""
+        if not len(self.spent):
+            return True
+        after = self.spent + self._spend(service, _shares(row)) - self._spend(service, self.share[service])
+        most = np.array([limit.max_usd_per_hour for limit in self.problem.limits])
+        return bool((after <= np.maximum(most, self.spent) * (1.0 + TOLERANCE) + 1e-12).all())
+
+    def _spend(self, service: int, share: Floats) -> Floats:
+        """What the limits count of this service so placed: itself, its calls, and its callers' calls to it."""
+        problem = self.problem
+        result = np.zeros(len(problem.limits))
+        if not share.any():
+            return result
+        out, into = self._out[service], self._in[service]
+        routes_out = [self.routes(self.share[problem.callee[call]]) for call in out]
+        route_in = self.routes(share)
+        for index, limit in enumerate(problem.limits):
+            inside = limit.subclusters
+            terms = limit.terms
+            if limit.services[service]:
+                result[index] += (share * limit.price[service])[inside].sum()
+                for call, route in zip(out, routes_out, strict=True):
+                    row = problem.weight[terms, call] @ route[terms]
+                    result[index] += (share * row)[inside].sum()
+            for call in into:
+                caller = problem.caller[call]
+                if limit.services[caller]:
+                    row = problem.weight[terms, call] @ route_in[terms]
+                    result[index] += (self.share[caller] * row)[inside].sum()
+        return result
+
+    def best(self, service: int, below: float = np.inf) -> tuple[float, Ints] | None:
+        """The cheapest option that may be taken now and costs less than `below`; ties go to the first option."""
+        if self.options.listed[service]:
+            rows = self.options.of(service)
+            if not len(rows):
+                return None
+            good = self.rows_fit(service, rows) & self.rows_unblocked(service, rows)
+            costs = np.where(good, self.option_costs(service, rows), np.inf)
+        else:
+            good = self.problem.allowed[service] & (self.blocked[service] == 0) & self.fits(np.array([service]))[0]
+            costs = np.where(good, self.cost_at[service], np.inf)
+        for choice in np.argsort(costs, kind="stable"):
+            cost = float(costs[choice])
+            if not cost < below:
+                return None
+            row = self.row(service, int(choice))
+            if self.spend_allows(service, row):
+                return cost, row
+        return None
+
+    def row(self, service: int, choice: int) -> Ints:
+        """The counts of the service's option of that number."""
+        if self.options.listed[service]:
+            return self.options.of(service)[choice]
+        row = np.zeros(self.counts.shape[1], dtype=np.int64)
+        row[choice] = max(int(self.problem.replicas[service]), 1)
+        return row
+
+    # --- changing it
+
+    def load(self, counts: Ints) -> None:
+        """Place every service as `counts` [S, C] says, in one sweep; the state must be empty."""
+        problem = self.problem
+        self.counts = counts.copy()
+        self.share = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
+        self.slack = problem.capacity - np.einsum("sc,sr->cr", counts, problem.demand)
+        caller, callee = self.share[problem.caller], self.share[problem.callee]
+        for term in range(len(problem.price)):
+            weight = problem.weight[term][:, None]
+            route = np.where(callee > 0, self.diagonal[term], callee @ problem.price[term].T)
+            np.add.at(self.cost_at, problem.caller, weight * route)
+            np.add.at(self.cost_at, problem.callee, weight * (caller @ problem.price[term]))
+        if self._has_barriers:
+            for service in np.flatnonzero(counts.any(axis=1)):
+                self._block(int(service), self.share[service], 1)
+        if len(self.spent):
+            self.spent = self._spend_all()
+
+    def _spend_all(self) -> Floats:
+        """What each spending limit counts of the whole placement."""
+        problem = self.problem
+        caller, callee = self.share[problem.caller], self.share[problem.callee]
+        result = np.zeros(len(problem.limits))
+        for index, limit in enumerate(problem.limits):
+            inside = limit.subclusters
+            result[index] = (self.share * limit.price)[limit.services][:, inside].sum()
+            for term in np.flatnonzero(limit.terms):
+                weight = problem.weight[term] * limit.services[problem.caller]
+                route = np.where(callee > 0, self.diagonal[term], callee @ problem.price[term].T)
+                result[index] += float(weight @ (caller * route)[:, inside].sum(axis=1))
+        return result
+
+    def routes(self, share: Floats) -> Floats:
+        """[K, C] the price of a GiB (or what the term weighs) from each c to a callee so divided; zero if nowhere."""
+        return np.where(share > 0, self.diagonal, self.problem.price @ share)
+
+    def put(self, service: int, row: Ints) -> None:
+        """Place the service so (zeros: nowhere) and bring everything that depends on it up to date."""
+        problem = self.problem
+        old, new = self.share[service].copy(), _shares(row)
+        if len(self.spent):
+            self.spent += self._spend(service, new) - self._spend(service, old)
+        self.slack -= (row - self.counts[service])[:, None] * problem.demand[service]
+        self.counts[service] = row
+        self.share[service] = new
+        into, out = self._in[service], self._out[service]
+        if len(into):
+            change = self.routes(new) - self.routes(old)
+            np.add.at(self.cost_at, problem.caller[into], problem.weight[:, into].T @ change)
+        if len(out):
+            change = (new - old) @ problem.price
+            np.add.at(self.cost_at, problem.callee[out], problem.weight[:, out].T @ change)
+        if self._has_barriers:
+            self._block(service, old, -1)
+            self._block(service, new, 1)
+
+    def _block(self, service: int, share: Floats, by: int) -> None:
+        """Count for each neighbour the places that this placement closes to it by a hard limit on their call."""
+        used = share > 0
+        if not used.any():
+            return
+        problem = self.problem
+        for call in self._in[service]:
+            barrier = int(problem.barrier[call])
+            if barrier >= 0:
+                self.blocked[problem.caller[call]] += by * _broken(problem.forbidden[barrier], used)
+        for call in self._out[service]:
+            barrier = int(problem.barrier[call])
+            if barrier >= 0:
+                self.blocked[problem.callee[call]] += by * problem.forbidden[barrier][used].any(axis=0)
+
+    def neighbours(self, service: int) -> list[int]:
+        """The services it calls or is called by, each once, in order."""
+        problem = self.problem
+        both = np.concatenate([problem.callee[self._out[service]], problem.caller[self._in[service]]])
+        return sorted(set(both.tolist()))
+
+    def calls_of(self, service: int) -> tuple[Ints, Ints]:
+        """The calls it makes and the calls made to it, by index."""
+        return self._out[service], self._in[service]
+
+    def objective(self) -> float:
+        """The total that the search minimises: the cost of the plan plus what its moves have to be worth."""
+        services = np.flatnonzero(self.counts.any(axis=1))
+        problem = self.problem
+        whole = float((self.share * problem.unary).sum())
+        current = problem.current[services]
+        total = np.maximum(np.minimum(current.sum(axis=1), np.maximum(problem.replicas[services], 1)), 1)
+        kept = np.minimum(self.counts[services], current).sum(axis=1) / total
+        return whole + float((self.stay_usd[services] * (1.0 - kept)).sum()) + float(self.call_costs().sum())
+
+    def call_costs(self) -> Floats:
+        """[K, E] what each call costs by each pair term, as its two ends stand."""
+        problem = self.problem
+        result = np.zeros((len(problem.price), len(problem.caller)))
+        for term in range(len(problem.price)):
+            callee = self.share[problem.callee]
+            route = np.where(callee > 0, self.diagonal[term], callee @ problem.price[term].T)
+            result[term] = problem.weight[term] * (self.share[problem.caller] * route).sum(axis=1)
+        return result
+
+
+def _shares(row: Ints) -> Floats:
+    return np.asarray(row / max(int(row.sum()), 1))
+
+
+def _broken(forbidden: Bools, callee: Bools) -> Bools:
+    """[C] where a caller must not stand, given where the callee stands: its route from there breaks the limit."""
+    return np.asarray(np.where(callee, np.diag(forbidden), forbidden[:, callee].any(axis=1)))
+
+
+def _incidence(ends: Ints, services: int) -> list[Ints]:
+    """For each service the calls of which it is that end."""
+    order = np.argsort(ends, kind="stable")
+    return np.split(order, np.searchsorted(ends[order], np.arange(1, services))) if services else []
