@@ -1,0 +1,93 @@
+"""The composition root: finds plug-ins by their entry points and builds what others are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from federation.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from federation.contracts.driver import Provider, SubClusterDriver
+    from federation.contracts.gateway import Gateway as GatewayHandle
+    from federation.contracts.gateway import GatewayPlugin
+    from federation.contracts.policy import PolicyEngine
+    from federation.model.subcluster import Gateway, SubCluster
+
+P = TypeVar("P")
+PROVIDERS, POLICIES, GATEWAYS = "roam.providers", "roam.policies", "roam.gateways"
+
+
+@cache
+def _found(group: str) -> dict[str, EntryPoint]:
+    """Entry points of a group by name, in the order of names, so that nothing depends on discovery order."""
+    return {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
+
+
+@cache
+def _load(group: str, name: str) -> Any:
+    point = _found(group).get(name)
+    if point is None:
+        known = ", ".join(_found(group)) or "none"
+        close = get_close_matches(name, list(_found(group)), 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise InvalidInput(f"no plug-in {name!r} in {group}; known: {known}{hint}")
+    try:
+        return point.load()
+    except ModuleNotFoundError as error:
+        extra = f" (pip install 'roam-federation[{name}]')" if error.name and not _ours(error.name) else ""
+        raise InvalidInput(f"the plug-in {name!r} needs the module {error.name!r}, which is missing{extra}") from error
+
+
+def _ours(module: str) -> bool:
+    return module.partition(".")[0] in ("federation", "providers", "policies")
+
+
+def providers() -> Mapping[str, Provider]:
+    """All providers by name, in the order of names."""
+    return {name: cast("Provider", _load(PROVIDERS, name)) for name in _found(PROVIDERS)}
+
+
+def gateway_plugins() -> Mapping[str, GatewayPlugin]:
+    """All gateway drivers by name."""
+    return {name: cast("GatewayPlugin", _load(GATEWAYS, name)) for name in _found(GATEWAYS)}
+
+
+def policy_engines() -> tuple[PolicyEngine, ...]:
+    """All policy engines, in the order of names."""
+    return tuple(cast("PolicyEngine", _load(POLICIES, name)) for name in _found(POLICIES))
+
+
+def provider(name: str) -> Provider:
+    """The provider of that name. Raises: InvalidInput, listing the known ones."""
+    return cast("Provider", _load(PROVIDERS, name))
+
+
+def _connection(schema: type[BaseModel], value: Mapping[str, object], where: str) -> BaseModel:
+    from pydantic import ValidationError
+
+    try:
+        return schema.model_validate(value, by_alias=True, by_name=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in ("spec", "connection", *first["loc"]))
+        raise InvalidInput(first["msg"], field=f"{where}.{field}") from error
+
+
+def open_driver(subcluster: SubCluster) -> SubClusterDriver:
+    """A handle on a sub-cluster by its provider. Raises: InvalidInput, Denied."""
+    plugin = provider(subcluster.spec.provider)
+    connection = _connection(plugin.connection_schema, subcluster.spec.connection, subcluster.metadata.name)
+    return plugin.open(subcluster, connection)
+
+
+def open_gateway(gateway: Gateway) -> GatewayHandle:
+    """A handle on a gateway by its driver. Raises: InvalidInput."""
+    plugin = cast("GatewayPlugin", _load(GATEWAYS, gateway.spec.driver))
+    connection = _connection(plugin.connection_schema, gateway.spec.connection, gateway.metadata.name)
+    return plugin.open(gateway.metadata.name, gateway.spec.address, connection)
