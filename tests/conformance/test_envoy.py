@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,32 +22,38 @@ pytestmark = pytest.mark.e2e
 
 class TestEnvoy(GatewaySuite):
     @pytest.fixture
-    def rig(self, tmp_path: Path) -> Iterator[GatewayRig]:
-        rng = random.SystemRandom()
-        network = f"127.{rng.randrange(64, 128)}.{rng.randrange(256)}"
-        admin = str(tmp_path / "admin.sock")
-        running: list[subprocess.Popen[bytes]] = []
+    def rig(self) -> Iterator[GatewayRig]:
+        # Not `tmp_path`: it can be too long for a Unix socket.
+        with tempfile.TemporaryDirectory(prefix="roam-") as directory:
+            yield from envoy_rig(Path(directory))
 
-        def handle() -> Gateway:
-            connection = EnvoyConnection(directory=str(tmp_path), admin=admin)
-            return GATEWAY.open("test", f"{network}.1", connection)
 
-        def stop() -> None:
-            while running:
-                running[-1].send_signal(signal.SIGKILL)
-                running.pop().wait(10)
+def envoy_rig(directory: Path) -> Iterator[GatewayRig]:
+    rng = random.SystemRandom()
+    network = f"127.{rng.randrange(64, 128)}.{rng.randrange(256)}"
+    admin = str(directory / "admin.sock")
+    running: list[subprocess.Popen[bytes]] = []
 
-        def start() -> None:
-            stop()
-            running.append(subprocess.Popen(process.command(tmp_path)))
-            wait_for(lambda: answers(handle()), "Envoy is up")
+    def handle() -> Gateway:
+        connection = EnvoyConnection(directory=str(directory), admin=admin)
+        return GATEWAY.open("test", f"{network}.1", connection)
 
-        process.prepare("test", tmp_path, admin)
-        try:
-            start()
-            yield GatewayRig(f"{network}.1", f"{network}.2", handle, restart=start, stop=stop)
-        finally:
-            stop()
+    def stop() -> None:
+        while running:
+            running[-1].send_signal(signal.SIGKILL)
+            running.pop().wait(10)
+
+    def start() -> None:
+        stop()
+        running.append(subprocess.Popen(process.command(directory)))
+        wait_for(lambda: answers(handle()), "Envoy is up")
+
+    process.prepare("test", directory, admin)
+    try:
+        start()
+        yield GatewayRig(f"{network}.1", f"{network}.2", handle, restart=start, stop=stop)
+    finally:
+        stop()
 
 
 def answers(gateway: Gateway) -> bool:

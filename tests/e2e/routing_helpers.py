@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -157,8 +158,10 @@ def running_gateway(name: str, address: str, directory: Path) -> Iterator[Runnin
 
 
 @contextmanager
-def running_gateways(count: int, network: str, directory: Path) -> Iterator[list[RunningGateway]]:
+def running_gateways(count: int, network: str) -> Iterator[list[RunningGateway]]:
+    """Envoys on `network`.1, .2, ..., in a directory of their own."""
     with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roam-")))
         yield [
             stack.enter_context(running_gateway(f"gw{index}", f"{network}.{index}", directory / f"gw{index}"))
             for index in range(1, count + 1)

@@ -101,6 +101,8 @@ class Http2Connection(asyncio.Protocol):
         for event in self.connection.receive_data(data):
             if isinstance(event, h2.events.ResponseReceived):
                 self.verify(event.stream_id, ":status", "200", event.headers)
+                if event.stream_ended is not None:  # What a proxy answers to a gRPC call of its own accord.
+                    self.verify(event.stream_id, "grpc-status", "0", event.headers)
             elif isinstance(event, h2.events.TrailersReceived):
                 self.verify(event.stream_id, "grpc-status", "0", event.headers)
             elif isinstance(event, h2.events.DataReceived):

@@ -101,8 +101,8 @@ class EnvoyGateway:
         served = [pool for pool in leaving if (self._directory / config.pool_file(pool)).exists()]
         self._replace(config.CLUSTERS_FILE, config.clusters(sorted({*pools, *served}), self._directory))
         listeners = config.listeners([entry[1] for entry in table.values()], _pools(table), self._address)
-        self._replace(config.LISTENERS_FILE, listeners)
-        self._listeners_since = time.monotonic()
+        if self._replace(config.LISTENERS_FILE, listeners):
+            self._listeners_since = time.monotonic()
         for pool in sorted(left & set(pools)):
             self._replace(config.pool_file(pool), content[pool])
         self._replace(config.CLUSTERS_FILE, config.clusters(pools, self._directory))
