@@ -1,0 +1,1 @@
+"""The local provider: a sub-cluster of real processes on this machine, run by an agent."""

@@ -1,0 +1,186 @@
+"""One pod: its containers as processes, from the first start to the last sign of them. For the event loop only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from providers.local.agent.containers import ContainerRun, RestartPolicy
+from providers.local.agent.environment import ConfigError, Configuration, Identity, arguments_of, variables_of
+from providers.local.agent.probing import Subject
+from providers.local.agent.processes import Command, Processes
+from providers.local.agent.template import Container, Template
+
+Phase = Literal["Pending", "Running", "Terminating", "Failed"]
+PATH_DEFAULT: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class PodPlan:
+    """Everything a pod is made from. `ports`: service port to pod port; `path` the search path for programs."""
+
+    identity: Identity
+    revision: str
+    template: Template
+    ports: dict[int, int]
+    directory: Path
+    path: str
+    config: Configuration = field(repr=False)
+
+    @property
+    def scratch(self) -> Path:
+        """The directory a pod starts in and may fill; it goes with the pod."""
+        return self.directory / "scratch"
+
+
+class Pod:
+    """A running pod. `changed` is called after each visible change, `gone` once nothing of it is left."""
+
+    def __init__(self, plan: PodPlan, processes: Processes, changed: Callable[[], None], gone: Callable[[Pod], None]):
+        self.plan = plan
+        self.stopping = False
+        self._verdict: tuple[Phase, str, str] | None = None
+        self._processes = processes
+        self._changed = changed
+        self._gone = gone
+        self._runs: list[ContainerRun] = []
+        self._mains: list[ContainerRun] = []
+        self._sidecars: list[asyncio.Task[None]] = []
+        self._task = asyncio.create_task(self._live())
+        self._end: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, unique in the sub-cluster."""
+        return self.plan.identity.name
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be given traffic."""
+        return not self.stopping and bool(self._mains) and all(run.ready for run in self._mains)
+
+    @property
+    def restarts(self) -> int:
+        """Restarts of all its containers."""
+        return sum(run.restarts for run in self._runs)
+
+    def describe(self) -> tuple[Phase, str, str]:
+        """Phase, reason and message as they are now."""
+        if self.stopping:
+            return "Terminating", "", ""
+        if self._verdict is not None:
+            return self._verdict
+        phase: Phase = "Running" if any(run.began for run in self._mains) else "Pending"
+        troubled = next((run for run in self._runs if run.reason not in ("", "Completed")), None)
+        if troubled is not None:
+            return phase, troubled.reason, f"container {troubled.container.name}: {troubled.message}"
+        return phase, "" if phase == "Running" else "ContainerCreating", ""
+
+    def stop(self, *, at_most_s: float | None = None) -> None:
+        """Begin to stop it: not ready at once, then its hooks, SIGTERM, its grace period, SIGKILL. Idempotent."""
+        if self.stopping:
+            return
+        self.stopping = True
+        grace_s = float(self.plan.template.spec.termination_grace_period_seconds)
+        self._end = asyncio.create_task(self._terminate(grace_s if at_most_s is None else min(grace_s, at_most_s)))
+        self._changed()
+
+    async def wait_gone(self) -> None:
+        """Wait until a stopped pod is gone."""
+        if self._end is not None:
+            await self._end
+
+    async def _live(self) -> None:
+        spec = self.plan.template.spec
+        try:
+            self.plan.directory.mkdir(mode=0o700, parents=True)
+            self.plan.scratch.mkdir(mode=0o700)
+            subjects = {container.name: self._subject(container) for container in self.plan.template.containers()}
+        except ConfigError as error:
+            self._conclude("Pending", "CreateContainerConfigError", str(error))
+            return
+        except OSError as error:
+            self._conclude("Failed", "CreateContainerError", f"{error.filename}: {error.strerror}")
+            return
+        for container in spec.init_containers:
+            run = self._add(container, subjects[container.name])
+            if not await self._initialise(run):
+                return
+        self._mains = [self._add(container, subjects[container.name]) for container in spec.containers]
+        await asyncio.gather(*(run.live(spec.restart_policy) for run in self._mains))
+        failed = next((run for run in self._mains if run.exit_code != 0), None)
+        if failed is not None:
+            self._conclude("Failed", "Error", f"container {failed.container.name}: {failed.message}")
+        else:
+            self._conclude("Running", "Completed", "all containers ended with exit code 0")
+
+    async def _initialise(self, run: ContainerRun) -> bool:
+        """Run one init container to its end, or start a sidecar. Returns: whether the pod may go on."""
+        if run.container.restart_policy == "Always":
+            self._sidecars.append(asyncio.create_task(run.live("Always")))
+            await run.started.wait()
+            return True
+        policy: RestartPolicy = "Never" if self.plan.template.spec.restart_policy == "Never" else "OnFailure"
+        await run.live(policy)
+        if run.exit_code != 0:
+            self._conclude("Failed", "Error", f"init container {run.container.name}: {run.message}")
+        return run.exit_code == 0
+
+    def _add(self, container: Container, subject: Subject) -> ContainerRun:
+        grace_s = float(self.plan.template.spec.termination_grace_period_seconds)
+        run = ContainerRun(container, subject, grace_s, self._notify)
+        self._runs.append(run)
+        return run
+
+    def _subject(self, container: Container) -> Subject:
+        plan = self.plan
+        variables = variables_of(container, plan.template, plan.identity, plan.config)
+        scratch = str(plan.scratch)
+        base = {
+            "PATH": plan.path,
+            "HOME": scratch,
+            "TMPDIR": scratch,
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "HOSTNAME": plan.identity.name,
+        }
+        command = Command(
+            arguments_of(container, variables),
+            base | variables,
+            Path(container.working_dir or scratch),
+            plan.directory / f"{container.name}.log",
+        )
+        return Subject(plan.identity.address, plan.template, command, self._processes)
+
+    def _conclude(self, phase: Phase, reason: str, message: str) -> None:
+        self._verdict = (phase, reason, message)
+        self._notify()
+
+    def _notify(self) -> None:
+        if not self.stopping:
+            self._changed()
+
+    async def _terminate(self, grace_s: float) -> None:
+        deadline = asyncio.get_running_loop().time() + grace_s
+        # Sidecars serve the others to the end, so they are stopped after them.
+        for runs in (self._mains, self._runs):
+            await asyncio.gather(*(run.terminate(deadline) for run in runs))
+        tasks = [self._task, *self._sidecars]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(shutil.rmtree, self.plan.directory, True)
+        self._gone(self)
+
+
+def search_path(own: str | None, interpreter: str) -> str:
+    """Where pods look for programs: as their agent does, and at last beside its interpreter, so that `python3` is
+    found wherever Roam runs."""
+    parts = [part for part in (own or PATH_DEFAULT).split(os.pathsep) if part.startswith("/")]
+    directory = str(Path(interpreter).parent)
+    return os.pathsep.join([*parts, directory] if directory not in parts else parts)

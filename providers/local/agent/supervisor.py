@@ -1,0 +1,307 @@
+"""What shall run in the sub-cluster and what does: takes orders, keeps capacity, rolls pods over. Event loop only."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import logging
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from federation.contracts.driver import PodState, Workload, WorkloadState
+from federation.errors import InvalidInput, NoCapacity, Unavailable
+from federation.model.meta import Key
+from providers.local.agent.environment import Configuration, Identity
+from providers.local.agent.journal import Journal
+from providers.local.agent.pods import Pod, PodPlan
+from providers.local.agent.processes import Processes
+from providers.local.agent.rollout import PodView, Steps, has_one_writer, plan_pods
+from providers.local.agent.template import Template, parse_template
+
+log: Final = logging.getLogger(__name__)
+RESOURCES: Final = ("cpu", "memory")
+# Pods begin at .1.1 of a block: what is below belongs to the agent and the gateway.
+FIRST_POD_OFFSET: Final = 257
+# Sums of binary fractions such as 0.1 are not exact.
+TOLERANCE: Final = 1e-6
+
+
+@dataclass(frozen=True)
+class Place:
+    """The sub-cluster: its name, the agent's address, the block of pod addresses, `cpu` cores and `memory` bytes."""
+
+    name: str
+    address: str
+    block: ipaddress.IPv4Network
+    capacity: Mapping[str, float]
+    directory: Path
+    path: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """A workload, checked: `ports` maps each service port to the pod's port; `requests` is what one pod reserves."""
+
+    workload: Workload
+    template: Template
+    ports: dict[int, int]
+    requests: Mapping[str, float]
+    one_writer: bool
+
+
+def prepare(workload: Workload) -> Order:
+    """Check a workload. Pure. Raises: InvalidInput, when it can't be run by processes, naming the field."""
+    template = parse_template(workload.template)
+    ports = {}
+    for index, port in enumerate(workload.ports):
+        target = template.port(port.target_port if port.target_port is not None else port.port)
+        if target is None:
+            raise InvalidInput(
+                f"no container has a port named {port.target_port!r}", field=f"ports[{index}].targetPort"
+            )
+        ports[port.port] = target
+    requests = {resource: template.request(resource) for resource in RESOURCES}
+    return Order(workload, template, ports, requests, has_one_writer(workload.objects))
+
+
+@dataclass
+class Entry:
+    """A workload under supervision."""
+
+    order: Order
+    replicas: int
+    pods: dict[str, Pod] = field(default_factory=dict)
+    deleting: bool = False
+    waiting: bool = False
+
+    def asks_for(self, workload: Workload) -> bool:
+        """Whether this revision is what was asked for already."""
+        return not self.deleting and self.order.workload.revision == workload.revision
+
+
+class Supervisor:
+    """Makes pods be what was ordered."""
+
+    def __init__(self, place: Place, processes: Processes, journal: Journal) -> None:
+        self.place = place
+        self._processes = processes
+        self._journal = journal
+        self._entries: dict[Key, Entry] = {}
+        self._addresses: set[int] = set()
+        # Anywhere in the block, so that a restarted agent does not give a new pod the address of one that just died.
+        self._last_address = secrets.randbelow(place.block.num_addresses)
+        self._used = dict.fromkeys(RESOURCES, 0.0)
+        self._births = 0
+        self._orders: dict[str, int] = {}
+        self._closing = False
+
+    async def apply(self, order: Order) -> None:
+        """Make it run, or change what runs to it. Idempotent. Raises: NoCapacity; Unavailable (stopping)."""
+        if self._closing:
+            raise Unavailable(f"the agent of {self.place.name} is stopping")
+        workload = order.workload
+        entry = self._entries.get(workload.key)
+        if entry is not None and entry.asks_for(workload) and entry.replicas == workload.replicas:
+            return
+        self._check_room(order, entry)
+        if entry is None:
+            entry = self._entries[workload.key] = Entry(order, workload.replicas)
+        log.info("%s: revision %s, %d replicas", workload.key, workload.revision, workload.replicas)
+        entry.order, entry.replicas, entry.deleting = order, workload.replicas, False
+        self._reconcile(entry)
+
+    async def delete(self, key: Key) -> None:
+        """Stop it gracefully and forget it. Idempotent."""
+        entry = self._entries.get(key)
+        if entry is not None and not entry.deleting:
+            log.info("%s: deleted", key)
+            entry.replicas, entry.deleting = 0, True
+            self._reconcile(entry)
+
+    async def close(self, within_s: float) -> None:
+        """Stop every pod gracefully, each in its grace period but none longer than `within_s` seconds."""
+        self._closing = True
+        pods = [pod for entry in self._entries.values() for pod in entry.pods.values()]
+        for pod in pods:
+            pod.stop(at_most_s=within_s)
+        if pods:
+            await asyncio.wait([asyncio.ensure_future(pod.wait_gone()) for pod in pods], timeout=within_s + 1.0)
+
+    def used(self) -> dict[str, float]:
+        """What the pods that exist reserve, by resource."""
+        return {resource: max(0.0, round(used, 9)) for resource, used in self._used.items()}
+
+    def _check_room(self, order: Order, entry: Entry | None) -> None:
+        replicas = order.workload.replicas
+        if entry is not None and entry.asks_for(order.workload) and replicas <= entry.replicas:
+            return
+        living = [pod for pod in entry.pods.values() if not pod.stopping] if entry else []
+        # A single pod is replaced without a gap only if its successor fits beside it.
+        surge = (
+            replicas == 1
+            and not order.one_writer
+            and any(pod.plan.revision != order.workload.revision for pod in living)
+        )
+        for resource in RESOURCES:
+            others = sum(
+                other.replicas * other.order.requests[resource]
+                for other in self._entries.values()
+                if other is not entry
+            )
+            needed = replicas * order.requests[resource]
+            if surge:
+                needed += living[0].plan.template.request(resource)
+            capacity = self.place.capacity.get(resource, 0.0)
+            free = capacity - others
+            if needed > free + TOLERANCE and needed > 0:
+                raise NoCapacity(
+                    f"{order.workload.key} needs {_amount(resource, needed)}"
+                    f"{' while its new revision replaces the old one' if surge else ''}; "
+                    f"{_amount(resource, max(free, 0.0))} of {_amount(resource, capacity)} "
+                    f"are free in {self.place.name}"
+                )
+
+    def _room(self, order: Order) -> int:
+        """How many more such pods fit right now, beside all that exist."""
+        fits = 1_000_000
+        for resource in RESOURCES:
+            request = order.requests[resource]
+            if request > 0:
+                free = self.place.capacity.get(resource, 0.0) - self._used[resource] + TOLERANCE
+                fits = min(fits, max(0, int(free / request)))
+        return fits
+
+    def _reconcile(self, entry: Entry) -> None:
+        key = entry.order.workload.key
+        if self._entries.get(key) is not entry:
+            return
+        if entry.deleting and not entry.pods:
+            del self._entries[key]
+            self._journal.remove(key)
+            return
+        if self._closing:
+            self._publish(entry)
+            return
+        revision = entry.order.workload.revision
+        views = [
+            PodView(pod.name, pod.plan.revision == revision, pod.ready, pod.stopping, self._orders[pod.name])
+            for pod in entry.pods.values()
+        ]
+        room = self._room(entry.order)
+        steps = plan_pods(entry.replicas, views, one_writer=entry.order.one_writer, room=room)
+        self._carry_out(entry, steps)
+        self._publish(entry)
+
+    def _carry_out(self, entry: Entry, steps: Steps) -> None:
+        entry.waiting = steps.waiting
+        for _ in range(steps.start):
+            pod = self._start_pod(entry)
+            entry.pods[pod.name] = pod
+        for name in steps.stop:
+            entry.pods[name].stop()
+
+    def _start_pod(self, entry: Entry) -> Pod:
+        order = entry.order
+        key, revision = order.workload.key, order.workload.revision
+        digest = hashlib.sha256(revision.encode()).hexdigest()[:6]
+        name = f"{key.name}-{digest}-{secrets.token_hex(3)[:5]}"
+        address = self._take_address()
+        identity = Identity(
+            name=name,
+            namespace=key.namespace,
+            uid=str(uuid.uuid4()),
+            address=address,
+            host_address=self.place.address,
+            node=self.place.name,
+            allocatable=self.place.capacity,
+        )
+        plan = PodPlan(
+            identity=identity,
+            revision=revision,
+            template=order.template,
+            ports=order.ports,
+            directory=self.place.directory / "pods" / f"{key.namespace}_{name}",
+            path=self.place.path,
+            config=Configuration(order.workload.objects),
+        )
+        for resource in RESOURCES:
+            self._used[resource] += order.requests[resource]
+        self._births += 1
+        self._orders[name] = self._births
+        log.info("%s: pod %s on %s", key, name, address)
+        return Pod(plan, self._processes, lambda: self._pod_changed(entry), lambda pod: self._pod_gone(entry, pod))
+
+    def _pod_changed(self, entry: Entry) -> None:
+        # Later, in a fresh call: a change may come from the middle of a decision.
+        asyncio.get_running_loop().call_soon(self._reconcile, entry)
+
+    def _pod_gone(self, entry: Entry, pod: Pod) -> None:
+        log.info("%s: pod %s is gone", entry.order.workload.key, pod.name)
+        entry.pods.pop(pod.name, None)
+        self._orders.pop(pod.name, None)
+        self._addresses.discard(int(ipaddress.IPv4Address(pod.plan.identity.address)))
+        for resource in RESOURCES:
+            self._used[resource] -= pod.plan.template.request(resource)
+        self._pod_changed(entry)
+        for other in self._entries.values():
+            if other.waiting and other is not entry:
+                self._pod_changed(other)
+
+    def _take_address(self) -> str:
+        block = self.place.block
+        first, count = int(block.network_address), block.num_addresses
+        for _ in range(count):
+            self._last_address = (self._last_address + 1) % count
+            address = first + self._last_address
+            usable = self._last_address >= FIRST_POD_OFFSET and self._last_address % 256 not in (0, 255)
+            if usable and address not in self._addresses:
+                self._addresses.add(address)
+                return str(ipaddress.IPv4Address(address))
+        raise NoCapacity(f"all addresses of {block} are in use")
+
+    def _publish(self, entry: Entry) -> None:
+        workload = entry.order.workload
+        pods = sorted(entry.pods.values(), key=lambda pod: self._orders[pod.name])
+        message = ""
+        if entry.waiting:
+            message = f"waits for room: one more pod needs {_amount('cpu', entry.order.requests['cpu'])} and " \
+                      f"{_amount('memory', entry.order.requests['memory'])}"  # fmt: skip
+        else:
+            volumes = sorted({m.name for c in entry.order.template.containers() for m in c.volume_mounts})
+            if volumes:
+                message = f"runs without its volumes ({', '.join(volumes)}): this sub-cluster mounts none"
+        self._journal.publish(
+            WorkloadState(
+                key=workload.key,
+                revision=workload.revision,
+                replicas=entry.replicas,
+                pods=tuple(_state(pod) for pod in pods),
+                message=message,
+            )
+        )
+
+
+def _state(pod: Pod) -> PodState:
+    phase, reason, message = pod.describe()
+    return PodState(
+        name=pod.name,
+        address=pod.plan.identity.address,
+        ready=pod.ready,
+        revision=pod.plan.revision,
+        ports=pod.plan.ports,
+        phase=phase,
+        reason=reason,
+        message=message,
+        restarts=pod.restarts,
+    )
+
+
+def _amount(resource: str, value: float) -> str:
+    if resource == "cpu":
+        return f"{round(value, 3):g} cores"
+    return f"{round(value / 2**30, 3):g} GiB of memory"
