@@ -152,6 +152,13 @@ class GatewaySuite:
         scene.put(scene.route(old.endpoint(0), new.endpoint(1)))
         assert scene.names(20) == {"new": 20}
 
+    def test_what_is_acknowledged_holds(self, scene: Scene) -> None:
+        """Also of changes that follow each other at once: after the acknowledgement no request goes the old way."""
+        one, two = scene.web("one"), scene.web("two")
+        for turn in range(10):
+            scene.put(scene.route(one.endpoint(turn % 2), two.endpoint(1 - turn % 2)))
+            assert scene.names(3) == {"one" if turn % 2 else "two": 3}
+
     def test_far_endpoints_are_a_reserve(self, scene: Scene) -> None:
         """A higher priority is used only when no nearer endpoint is usable."""
         near, other, far = scene.web("near"), scene.web("other"), scene.web("far")

@@ -200,7 +200,7 @@ def _cluster(pool: str, directory: PurePath) -> JsonObject:
         "lb_subset_config": {"fallback_policy": "NO_FALLBACK", "subset_selectors": [{"keys": [_SUBSET_KEY]}]},
         "common_lb_config": {
             "healthy_panic_threshold": {"value": 0},
-            # By default Envoy keeps changes of weight and health from its workers for a second after reporting them.
+            # What is acknowledged holds: changes of weight and health are never gathered over time.
             "update_merge_window": "0s",
         },
         "circuit_breakers": {"thresholds": [_thresholds()]},

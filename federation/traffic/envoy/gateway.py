@@ -30,7 +30,9 @@ _NEVER_USED: Final = Host(0, 0, 0, 0, 0, 0)
 class EnvoyGateway:
     """One Envoy. One writing process per directory; any number of threads.
 
-    The record of the table is in the directory too, so a restarted controller goes on where the last one ended."""
+    The record of the table is in the directory too, so a restarted controller goes on where the last one ended.
+    Envoy lets a TCP connection to an endpoint that left the table go on until one of its ends closes it: to cut it,
+    stop the backend. One to a machine that vanished ends by itself (5 s with data unacknowledged, 20 s when quiet)."""
 
     def __init__(self, gateway: str, address: str, directory: Path, admin: str) -> None:
         """Args: gateway, its name; address, the IP address to listen on; directory, absolute, what the Envoy watches;
