@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, exists, or_, select, tuple_
 
 from federation.errors import InvalidInput
 from federation.model.meta import Requirement, Selector
@@ -50,8 +50,8 @@ def _ordered(kind: str) -> Select[tuple[int, str, str]]:
     )
 
 
-def matching(selector: Selector) -> ColumnElement[bool]:
-    """`Selector.matches` in SQL, for the labels of `REVISIONS`.
+def matching(selector: Selector) -> tuple[ColumnElement[bool], ...]:
+    """`Selector.matches` in SQL, for the labels of `REVISIONS`: all of these must hold.
 
     Raises: InvalidInput for a selector beyond what a database takes (200 terms, 10,000 values)."""
     values = sum(len(requirement.values) for requirement in selector.match_expressions)
@@ -63,7 +63,7 @@ def matching(selector: Selector) -> ColumnElement[bool]:
             field="selector",
         )
     wanted = [_labelled(key, (value,)) for key, value in selector.match_labels.items()]
-    return and_(*wanted, *(_meets(requirement) for requirement in selector.match_expressions))
+    return (*wanted, *(_meets(requirement) for requirement in selector.match_expressions))
 
 
 def _meets(requirement: Requirement) -> ColumnElement[bool]:

@@ -110,7 +110,7 @@ class SqlStore:
         if namespace is not None:
             query = query.where(REVISIONS.c.namespace == namespace)
         if selector is not None:
-            query = query.where(listing.matching(selector))
+            query = query.where(*listing.matching(selector))
         if limit is not None:
             query = query.limit(limit + 1)
         with self._database.reading() as connection:

@@ -1,0 +1,1 @@
+"""Shipped conformance suites, one per contract, and what they are built from."""
