@@ -1,0 +1,120 @@
+"""Roam's own kinds: strict validation, plug-ins' parts included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from federation.atlas.lookup import place_of
+from federation.errors import InvalidInput, InvalidInputs
+from federation.intake import shapes
+from federation.intake.checking import Path, Spot, check, fields_of, unknown_field
+from federation.intake.schemas import Schemas
+from federation.model.kinds import BY_KIND
+from federation.model.meta import API_VERSION, Resource
+from federation.model.microservice import Microservice
+from federation.model.nearest import suggestion
+from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, PolicySpec
+from federation.model.subcluster import Gateway, SubCluster
+
+GROUP = API_VERSION.partition("/")[0]
+
+
+def validate(value: Mapping[str, Any], schemas: Schemas, *, namespace: str = "default") -> Resource:
+    """One object of Roam's kinds from its JSON form.
+
+    Args: namespace, for an object that names none. Raises: InvalidInputs with all faults found, each with its field.
+    """
+    errors: list[InvalidInput] = []
+    resource = check_resource(value, schemas, namespace, Spot(None, None), errors)
+    if resource is None or errors:
+        raise InvalidInputs(tuple(errors))
+    return resource
+
+
+def check_resource(
+    value: Mapping[str, Any], schemas: Schemas, namespace: str, spot: Spot, errors: list[InvalidInput]
+) -> Resource | None:
+    """As `validate`, but faults go to `errors`; None when there are any."""
+    before = len(errors)
+    kind = value.get("kind")
+    model = BY_KIND.get(kind) if isinstance(kind, str) else None
+    if value.get("apiVersion") != API_VERSION:
+        errors.append(
+            spot.error(f"unknown apiVersion `{value.get('apiVersion')}`; write {API_VERSION}", ("apiVersion",))
+        )
+        return None
+    if model is None:
+        errors.append(
+            spot.error(f"unknown kind `{kind}` of {API_VERSION}; {suggestion(str(kind), BY_KIND)}", ("kind",))
+        )
+        return None
+    resource = check(model, _scoped(model, value, namespace, spot, errors), spot, errors)
+    if resource is not None:
+        _check_parts(resource, value, schemas, spot, errors)
+    return resource if len(errors) == before else None
+
+
+def _scoped(
+    model: type[Resource], value: Mapping[str, Any], namespace: str, spot: Spot, errors: list[InvalidInput]
+) -> Mapping[str, Any]:
+    metadata = value.get("metadata")
+    if not isinstance(metadata, dict):
+        return value
+    given = metadata.get("namespace")
+    if model.namespaced:
+        if isinstance(given, str) and given:
+            check(shapes.AnyMeta, {"name": "x", "namespace": given}, spot.inside(("metadata",)), errors)
+        return value if given else {**value, "metadata": {**metadata, "namespace": namespace}}
+    if given:
+        message = f"a {model.kind_name} belongs to the fleet, to no namespace; remove this field"
+        errors.append(spot.error(message, ("metadata", "namespace")))
+    return value
+
+
+def _check_parts(
+    resource: Resource, value: Mapping[str, Any], schemas: Schemas, spot: Spot, errors: list[InvalidInput]
+) -> None:
+    """What the model leaves open: plug-ins' parts, pod templates, facts that the atlas must know."""
+    connection = (value.get("spec") or {}).get("connection", {})
+    if isinstance(resource, SubCluster):
+        _check_plugin("provider", resource.spec.provider, schemas.providers, connection, spot, errors)
+        try:
+            place_of(resource.spec, schemas.clouds.get(resource.spec.provider))
+        except InvalidInput as error:
+            errors.append(spot.error(error.message, tuple((error.field or "spec").split("."))))
+    elif isinstance(resource, Gateway):
+        _check_plugin("driver", resource.spec.driver, schemas.gateways, connection, spot, errors)
+    elif isinstance(resource, PlacementPolicy | ClusterPlacementPolicy):
+        _check_sections(resource.spec, schemas, spot, errors)
+    elif isinstance(resource, Microservice):
+        template: Path = ("spec", "template")
+        check(shapes.PodTemplate, resource.spec.template, spot.inside(template), errors)
+
+
+def _check_plugin(
+    field: str,
+    name: str,
+    known: Mapping[str, type[BaseModel]],
+    connection: Any,
+    spot: Spot,
+    errors: list[InvalidInput],
+) -> None:
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        close = suggestion(name, known)
+        hint = f"{close} (known: {names})" if close.startswith("did") else f"known: {names}"
+        errors.append(spot.error(f"unknown {field} `{name:.80}`; {hint}", ("spec", field)))
+    else:
+        check(known[name], connection, spot.inside(("spec", "connection")), errors)
+
+
+def _check_sections(spec: PolicySpec, schemas: Schemas, spot: Spot, errors: list[InvalidInput]) -> None:
+    for name, section in spec.sections.items():
+        if name in schemas.sections:
+            check(schemas.sections[name], section, spot.inside(("spec", name)), errors)
+        else:
+            known = sorted({*schemas.sections, *fields_of(type(spec))})
+            errors.append(spot.error(unknown_field(name, known), ("spec", name)))
