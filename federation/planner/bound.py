@@ -15,13 +15,13 @@ from federation.planner.problem import Problem
 from federation.planner.state import State
 
 if TYPE_CHECKING:
-    from federation.contracts.policy import Floats, Ints
+    from federation.contracts.policy import Bools, Floats, Ints
 
 
 def star_bound(state: State) -> Floats:
     """[S] a lower bound on each placed service's cost, half of each of its calls included; zero for the unplaced."""
     problem = state.problem
-    placed = state.counts.any(axis=1)
+    placed: Bools = np.asarray(state.counts.sum(axis=1) > 0)
     # A fixed service stands where it stands, allowed or not.
     allowed = np.where(problem.fixed[:, None], state.counts > 0, problem.allowed)
     least = np.where(allowed, problem.unary, np.inf)

@@ -1,4 +1,4 @@
-"""Depth-first branch and bound over a few services' options, as plain lists: small numbers of small things are fastest so.
+"""Depth-first branch and bound over a few services' options, as plain lists: for so few, arrays are slower.
 
 The bound of an open node is what is assigned, plus for each open service the least it can cost with those assigned;
 half of a call between two open services counts at either end, by the least it can cost there.
@@ -122,7 +122,9 @@ class Search:
     def _fix(
         self, i: int, position: int, least: list[float]
     ) -> tuple[list[tuple[list[float], list[float], float]], list[int], float]:
-        """Put the chosen option's calls on the open neighbours; what was there, who changed, and how much `rest` rises."""
+        """Charge the chosen option's calls to the open neighbours.
+
+        Returns what was there, who changed, and by how much `rest` rises."""
         saved, changed, more = [], [], 0.0
         for j in self._near[i]:
             if self._depth[j] < self._depth[i]:

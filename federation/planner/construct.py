@@ -77,7 +77,10 @@ def _holds(state: State) -> bool:
     room = np.where(np.isfinite(state.problem.capacity), state.problem.capacity * TOLERANCE, 0.0)
     if (state.slack + room < 0).any():
         return False
-    if any(used > limit.max_usd_per_hour * (1 + TOLERANCE) for used, limit in zip(state.spent, state.problem.limits, strict=True)):
+    if any(
+        used > limit.max_usd_per_hour * (1 + TOLERANCE)
+        for used, limit in zip(state.spent, state.problem.limits, strict=True)
+    ):
         return False
     if not (state.problem.barrier >= 0).any():
         return True
@@ -87,7 +90,9 @@ def _holds(state: State) -> bool:
 
 def _may(state: State, service: int, row: Ints) -> bool:
     return bool(
-        state.rows_fit(service, row)[0] and state.rows_unblocked(service, row)[0] and state.spend_allows(service, row[0])
+        state.rows_fit(service, row)[0]
+        and state.rows_unblocked(service, row)[0]
+        and state.spend_allows(service, row[0])
     )
 
 
@@ -105,7 +110,9 @@ def _hardest_first(state: State, *, largest_first: bool) -> list[int]:
     left = _unplaced(state)
     sign = -1.0 if largest_first else 1.0
     held = problem.held()
-    return sorted(left.tolist(), key=lambda s: (not held[s], int(choices[s]) if largest_first else 0, sign * size[s], s))
+    return sorted(
+        left.tolist(), key=lambda s: (not held[s], int(choices[s]) if largest_first else 0, sign * size[s], s)
+    )
 
 
 def _unplaced(state: State) -> Ints:
@@ -131,7 +138,7 @@ def make_room(state: State) -> int:
 
 
 class _Chain:
-    """One service by force into a place, what stands in its way elsewhere, and so on; undone when it comes to nothing."""
+    """One service by force into a place, what stands in its way elsewhere, and so on; undone if it comes to nothing."""
 
     def __init__(self, state: State):
         self._state = state
@@ -159,11 +166,11 @@ class _Chain:
             self._put(victim, np.zeros_like(row))
         short = self._short(service, row)
         while short.any():
-            victim = self._cheapest_victim(short, standing)
-            if victim is None or self._puts <= 0:
+            leaving = self._cheapest_victim(short, standing)
+            if leaving is None or self._puts <= 0:
                 return False
-            self._put(victim, np.zeros_like(row))
-            victims.append(victim)
+            self._put(leaving, np.zeros_like(row))
+            victims.append(leaving)
             short = self._short(service, row)
         if not _may(state, service, row[None]):
             return False

@@ -60,7 +60,7 @@ def solve_group(state: State, services: Sequence[int], budget: int) -> Outcome:
 
 
 def _search(group: Group, now: float, out: float, budget: int) -> tuple[list[int] | None, bool, int]:
-    """First for an assignment that leaves nobody out; when there is none, for one that leaves out as little as can be."""
+    """First for an assignment that leaves nobody out; if there is none, for one that leaves out the least."""
     full = Search(group, partial=False, below=now if out == 0.0 else INFINITE, budget=budget)
     chosen = full.run()
     if chosen is not None or out == 0.0:
@@ -150,8 +150,8 @@ def _losses(
     for matrix in pairs.values():
         worst += max((x for row in matrix for x in row if x != INFINITE), default=0.0)
     loss = float(2.0 ** np.ceil(np.log2(worst)))
-    held = state.problem.current[members].any(axis=1)
-    return [loss * (len(members) + 1) if runs else loss for runs in held.tolist()]
+    held = [bool(state.problem.current[member].any()) for member in members]
+    return [loss * (len(members) + 1) if runs else loss for runs in held]
 
 
 def _roomy(state: State, group: Group, members: list[int]) -> bool:

@@ -67,12 +67,12 @@ class Options:
             return self.of(service)
         allowed = self._problem.allowed[service]
         whole = max(int(self._problem.replicas[service]), 1)
-        return np.eye(len(allowed), dtype=np.int64)[allowed] * whole
+        return np.asarray(np.eye(len(allowed), dtype=np.int64)[allowed] * whole)
 
     def stay(self, service: int) -> Ints | None:
         """What runs of the service, grown or shrunk to its replicas, where its own rules allow it."""
         if self._problem.fixed[service]:
-            return self._problem.current[service]
+            return np.asarray(self._problem.current[service])
         replicas = int(self._problem.replicas[service])
         rules = self._problem.spread.get(service, ()) if replicas > 0 else ()
         return self._stay(service, max(replicas, 1), rules)

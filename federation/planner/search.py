@@ -247,7 +247,9 @@ def _exchange_pairs(state: State, place: int) -> list[tuple[int, int]]:
     loss = np.minimum(np.where(back, loss_back, np.inf), elsewhere[:, None])
     use = problem.demand[plain] * np.maximum(problem.replicas[plain], 1)[:, None]
     more = use[outer][None] - use[inner][:, None]
-    room = (more <= state.slack[place] + TOLERANCE * np.where(np.isfinite(state.slack[place]), problem.capacity[place], 0.0))
+    room = more <= state.slack[place] + TOLERANCE * np.where(
+        np.isfinite(state.slack[place]), problem.capacity[place], 0.0
+    )
     saved = np.where((room | (more <= 0)).all(axis=2), gain[outer][None] - loss, -np.inf)
     rows, columns = np.nonzero(saved > TOLERANCE)
     order = np.argsort(-saved[rows, columns], kind="stable")[:EXCHANGES]

@@ -178,7 +178,7 @@ class State:
     def row(self, service: int, choice: int) -> Ints:
         """The counts of the service's option of that number."""
         if self.options.listed[service]:
-            return self.options.of(service)[choice]
+            return np.asarray(self.options.of(service)[choice])
         row = np.zeros(self.counts.shape[1], dtype=np.int64)
         row[choice] = max(int(self.problem.replicas[service]), 1)
         return row

@@ -1,0 +1,257 @@
+"""`PlanRequest`: all that one decision rests on, and the arrays made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from federation.atlas.places import Place
+from federation.contracts.policy import FleetView, Opinion, PairLimit, PolicyEngine
+from federation.model.meta import Key
+from federation.model.placement import Target
+from federation.planner.feasibility import infeasible, runs_images
+from federation.planner.problem import Problem, SpendLimit, SpreadRule
+from federation.planner.world import World, build_view, notices
+
+if TYPE_CHECKING:
+    from federation.contracts.policy import Bools, Floats, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class PlanRequest:
+    """One decision's input. `engines` and `opinions` go together, ordered by name. `images` [C]: where images run.
+    `fixed`: services that must not move, with the targets they are held at. `reserved_*` [C]: taken by what no
+    placement shows yet, such as the target of an open migration. `notices`: what was assumed on the way."""
+
+    view: FleetView
+    engines: tuple[PolicyEngine, ...]
+    opinions: tuple[Opinion, ...]
+    images: Bools
+    reserved_cpu_cores: Floats
+    reserved_memory_bytes: Floats
+    fixed: Mapping[Key, tuple[Target, ...]] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+    @cached_property
+    def service_index(self) -> dict[Key, int]:
+        """A service's row."""
+        return {service.key: index for index, service in enumerate(self.view.services)}
+
+    @cached_property
+    def subcluster_index(self) -> dict[str, int]:
+        """A sub-cluster's column."""
+        return {each.metadata.name: index for index, each in enumerate(self.view.subclusters)}
+
+    @cached_property
+    def infeasible(self) -> Bools:
+        """[S, C] what is impossible whatever the policies say."""
+        return infeasible(self.view, self.images)
+
+    @cached_property
+    def prices(self) -> dict[str, Floats]:
+        """Price terms by name [S, C], NaN where unknown; terms of one name added up."""
+        result: dict[str, Floats] = {}
+        for opinion in self.opinions:
+            for term, price in opinion.prices.items():
+                result[term] = result[term] + price if term in result else price
+        return result
+
+    @cached_property
+    def pair_terms(self) -> tuple[str, ...]:
+        """The names of the pair terms, in the order of `Problem.price`."""
+        return tuple(pair.term for opinion in self.opinions for pair in opinion.pairs)
+
+    @cached_property
+    def limits(self) -> tuple[PairLimit, ...]:
+        """Every hard limit on calls."""
+        return tuple(limit for opinion in self.opinions for limit in opinion.limits)
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The arrays that the solver works on."""
+        return _problem(self)
+
+
+def prepare(
+    world: World,
+    engines: Sequence[PolicyEngine],
+    places: Mapping[str, Place],
+    now: float,
+    *,
+    images: Mapping[str, bool] | None = None,
+    fixed: Mapping[Key, tuple[Target, ...]] | None = None,
+) -> PlanRequest:
+    """Read the world and ask every engine.
+
+    Args: places, by sub-cluster name; images, by provider name: whether it runs images, where the sub-cluster itself
+    has not reported; fixed, services that must not move. Without `fixed`, those with an open migration are held, and
+    those pinned where they run, unless a hard rule forbids that place.
+    Raises: InvalidInputs for policies that no engine understands."""
+    ordered = tuple(sorted(engines, key=lambda engine: engine.name))
+    view = build_view(world, ordered, places, now)
+    opinions = tuple(engine.opine(view) for engine in ordered)
+    able = np.array([runs_images(each, images or {}) for each in view.subclusters], dtype=bool)
+    cores, memory = _reserved(world, view)
+    request = PlanRequest(view, ordered, opinions, able, cores, memory, {}, notices(world))
+    held = _held(world, request) if fixed is None else {key: targets for key, targets in fixed.items() if targets}
+    return PlanRequest(view, ordered, opinions, able, cores, memory, held, request.notices)
+
+
+def _held(world: World, request: PlanRequest) -> dict[Key, tuple[Target, ...]]:
+    """Open migrations' services, and pinned ones where their pin may stand."""
+    moving = {Key(m.metadata.namespace, m.spec.service) for m in world.migrations if m.open}
+    held = {}
+    for index, service in enumerate(request.view.services):
+        placement = world.placements.get(service.key)
+        if placement is None or not placement.spec.targets:
+            continue
+        if service.key in moving:
+            held[service.key] = placement.spec.targets
+        elif placement.spec.pinned is not None:
+            targets = _pinned(request, index, placement.spec.pinned)
+            if targets:
+                held[service.key] = targets
+    return held
+
+
+def _pinned(request: PlanRequest, service: int, pinned: str) -> tuple[Target, ...]:
+    """What a pinned service is held at: its targets, grown or shrunk where the pin is; nothing if a rule forbids it."""
+    counts = {target.subcluster: target.replicas for target in request.view.current[service] if target.replicas}
+    columns = [request.subcluster_index[name] for name in counts]
+    if pinned not in counts or not request.problem.allowed[service][columns].all():
+        return ()
+    others = sum(counts.values()) - counts[pinned]
+    counts[pinned] = max(request.view.services[service].spec.replicas - others, 1)
+    return tuple(Target(subcluster=name, replicas=count) for name, count in counts.items())
+
+
+def _reserved(world: World, view: FleetView) -> tuple[Floats, Floats]:
+    """[C] cores and bytes that open migrations are about to take, beyond what placements show."""
+    cores, memory = np.zeros(len(view.subclusters)), np.zeros(len(view.subclusters))
+    columns = {each.metadata.name: index for index, each in enumerate(view.subclusters)}
+    rows = {service.key: index for index, service in enumerate(view.services)}
+    for migration in world.migrations:
+        key = Key(migration.metadata.namespace, migration.spec.service)
+        if not migration.open or key not in rows or migration.spec.target not in columns:
+            continue
+        placement = world.placements.get(key)
+        shown = placement.replicas_in(migration.spec.target) if placement is not None else 0
+        more = max(migration.spec.replicas - shown, 0)
+        cores[columns[migration.spec.target]] += more * view.cpu_cores[rows[key]]
+        memory[columns[migration.spec.target]] += more * view.memory_bytes[rows[key]]
+    return cores, memory
+
+
+def _problem(request: PlanRequest) -> Problem:
+    view = request.view
+    shape = (len(view.services), len(view.subclusters))
+    replicas = np.array([service.spec.replicas for service in view.services], dtype=np.int64)
+    unary = np.zeros(shape)
+    for price in request.prices.values():
+        unary += price
+    allowed = ~request.infeasible & ~np.isnan(unary)
+    for opinion in request.opinions:
+        if opinion.denied is not None:
+            allowed &= ~opinion.denied
+    current, fixed = _committed(request)
+    demand = np.column_stack([view.cpu_cores, view.memory_bytes]).reshape(shape[0], 2)
+    demand[replicas == 0] = 0.0
+    reserved = np.column_stack([request.reserved_cpu_cores, request.reserved_memory_bytes])
+    capacity = np.column_stack([view.capacity_cpu_cores, view.capacity_memory_bytes]) - reserved
+    weight, price, spend = _pairs(request)
+    barrier, forbidden = _barriers(request)
+    return Problem(
+        replicas=replicas,
+        demand=demand,
+        capacity=np.maximum(capacity.reshape(shape[1], 2), 0.0),
+        allowed=allowed,
+        unary=np.nan_to_num(unary, nan=0.0),
+        caller=np.array([edge.caller for edge in view.edges], dtype=np.int64),
+        callee=np.array([edge.callee for edge in view.edges], dtype=np.int64),
+        weight=weight,
+        price=price,
+        barrier=barrier,
+        forbidden=forbidden,
+        current=current,
+        fixed=fixed,
+        spread=_spread(request),
+        limits=spend,
+    )
+
+
+def _committed(request: PlanRequest) -> tuple[Ints, Bools]:
+    """[S, C] committed replicas, and which services are held at them."""
+    view = request.view
+    counts = np.zeros((len(view.services), len(view.subclusters)), dtype=np.int64)
+    fixed = np.zeros(len(view.services), dtype=bool)
+    for service, key in enumerate(view.keys()):
+        targets = request.fixed.get(key, view.current[service])
+        fixed[service] = key in request.fixed
+        for target in targets:
+            column = request.subcluster_index.get(target.subcluster)
+            if column is not None:
+                counts[service, column] += target.replicas
+    return counts, fixed
+
+
+def _pairs(request: PlanRequest) -> tuple[Floats, Floats, tuple[SpendLimit, ...]]:
+    """Weights [K, E] and prices [K, C, C] of the pair terms; the ceilings, each counting its own opinion's terms."""
+    shape = (len(request.view.services), len(request.view.subclusters))
+    weights, prices, owners = [], [], []
+    for owner, opinion in enumerate(request.opinions):
+        for pair in opinion.pairs:
+            weight = np.zeros(len(request.view.edges))
+            weight[pair.calls] = pair.weight
+            weights.append(weight)
+            prices.append(pair.price)
+            owners.append(owner)
+    spend = []
+    for owner, opinion in enumerate(request.opinions):
+        own = sum(opinion.prices.values(), np.zeros(shape)) if opinion.ceilings else np.zeros(shape)
+        terms = np.array([each == owner for each in owners], dtype=bool)
+        spend += [
+            SpendLimit(c.name, c.services, c.subclusters, c.max_usd_per_hour, np.nan_to_num(own, nan=0.0), terms)
+            for c in opinion.ceilings
+        ]
+    return (
+        np.array(weights).reshape(len(weights), len(request.view.edges)),
+        np.array(prices).reshape(len(prices), shape[1], shape[1]),
+        tuple(spend),
+    )
+
+
+def _barriers(request: PlanRequest) -> tuple[Ints, Bools]:
+    """For each call which matrix of forbidden pairs of places applies (-1: none); calls of like limits share one."""
+    count = len(request.view.subclusters)
+    rules: dict[int, list[tuple[int, float]]] = {}
+    for number, limit in enumerate(request.limits):
+        for call, most in zip(limit.calls.tolist(), limit.limit.tolist(), strict=True):
+            rules.setdefault(call, []).append((number, most))
+    barrier = np.full(len(request.view.edges), -1, dtype=np.int64)
+    known: dict[tuple[tuple[int, float], ...], int] = {}
+    matrices: list[Bools] = []
+    for call, rule in sorted(rules.items()):
+        mark = tuple(rule)
+        if mark not in known:
+            known[mark] = len(matrices)
+            matrices.append(np.logical_or.reduce([~(request.limits[n].value <= most) for n, most in rule]))
+        barrier[call] = known[mark]
+    return barrier, np.array(matrices, dtype=bool).reshape(len(matrices), count, count)
+
+
+def _spread(request: PlanRequest) -> dict[int, tuple[SpreadRule, ...]]:
+    """The spread rules of each service; services of like rules share the objects."""
+    known: dict[tuple[int, int, int, float], SpreadRule] = {}
+    rules: dict[int, tuple[SpreadRule, ...]] = {}
+    for number, opinion in enumerate(request.opinions):
+        for index, term in enumerate(opinion.spread):
+            columns = zip(term.services.tolist(), term.min_domains.tolist(), term.max_share.tolist(), strict=True)
+            for service, least, most in columns:
+                mark = (number, index, least, most)
+                rule = known.setdefault(mark, SpreadRule(term.topology, least, most, term.domain))
+                rules[service] = (*rules.get(service, ()), rule)
+    return dict(sorted(rules.items()))

@@ -1,0 +1,220 @@
+"""Locality: how near services are to their users and to each other.
+
+Hard: `maxLatency` on the mean latency of a service's users, and a call's own `maxLatency`. Soft: `latencyWorth`, on
+the users' mean latency and, in part, on that of the service's calls. An unknown latency is never permitted by a hard
+rule, and counts as the longest on Earth for a soft one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+
+from federation.atlas.distance import latency_matrix
+from federation.atlas.lookup import country_place, region_place
+from federation.atlas.places import Place
+from federation.contracts.policy import FleetView, Opinion, PairLimit, PairTerm, Reason, Section
+from federation.contracts.sections import grouped, strongest, ties
+from federation.errors import InvalidInput
+from federation.model.meta import Value
+from federation.model.quantity import Duration, Share, parse_duration_s
+
+if TYPE_CHECKING:
+    from federation.contracts.policy import Floats
+
+CALL_SHARE = 0.25
+"""What part of the users' requests waits for any one call of the service: a millisecond of a call's latency is worth
+this part of a millisecond of the users'. An assumption, until gateways measure it."""
+UNKNOWN_MS = 300.0
+"""What an unknown latency counts as where it is only a price: about the longest round trip between two regions."""
+
+
+def _known_region(value: str) -> str:
+    try:
+        region_place(value)
+    except InvalidInput as error:
+        raise ValueError(error.message) from error
+    return value
+
+
+def _known_country(value: str) -> str:
+    try:
+        country_place(value)
+    except InvalidInput as error:
+        raise ValueError(error.message) from error
+    return value
+
+
+def _positive_duration(value: str) -> str:
+    if parse_duration_s(value) <= 0:
+        raise ValueError(f"{value!r} is no latency: it has to be longer than nothing")
+    return value
+
+
+class UserGroup(Value):
+    """Users in a region or a country, and which share of all users they are."""
+
+    region: Annotated[str, AfterValidator(_known_region)] | None = None
+    country: Annotated[str, AfterValidator(_known_country)] | None = None
+    share: Annotated[Share, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> UserGroup:
+        if (self.region is None) == (self.country is None):
+            raise ValueError("give either region or country")
+        return self
+
+    def place(self) -> Place:
+        """Where they are."""
+        return region_place(self.region) if self.region is not None else country_place(self.country or "")
+
+
+class LocalitySection(Value):
+    """`users`: where they are; shares of at most 100 % in all, weighed against each other; without any, all alike.
+    `max_latency`: their mean latency at most. `latency_worth`: USD per hour for each millisecond of it."""
+
+    users: Annotated[tuple[UserGroup, ...], Field(min_length=1)] | None = None
+    max_latency: Annotated[Duration, AfterValidator(_positive_duration)] | None = None
+    latency_worth: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LocalitySection:
+        if self.users is None and self.max_latency is None and self.latency_worth is None:
+            raise ValueError("says nothing; give users, maxLatency or latencyWorth")
+        shares = [group.share for group in self.users or ()]
+        stated = [share for share in shares if share is not None]
+        if stated and len(stated) < len(shares):
+            raise ValueError("users: give a share to each group or to none")
+        if sum(stated) > 1 + 1e-9:
+            raise ValueError(f"users: the shares add up to {sum(stated):.0%}, more than 100%")
+        places = [(group.region, group.country) for group in self.users or ()]
+        if len(set(places)) < len(places):
+            raise ValueError("users: a region or country is there twice")
+        return self
+
+
+Users = tuple[UserGroup, ...]
+
+
+class LocalityEngine:
+    """Prices latency, and denies too much of it."""
+
+    name = "locality"
+    section = "locality"
+    schema: type[BaseModel] = LocalitySection
+
+    def opine(self, view: FleetView) -> Opinion:
+        """`latency`: what the users' mean latency costs. `call-latency`: the same for calls, by `CALL_SHARE`."""
+        shape = (len(view.services), len(view.subclusters))
+        denied, price, worth = np.zeros(shape, dtype=bool), np.zeros(shape), np.zeros(shape[0])
+        latencies = _Latencies(view)
+        for sections, services in grouped(view, self.name):
+            users, rate = _users(sections), _worth(sections)
+            rows = list(services)
+            worth[rows] = rate
+            if users is None:
+                continue
+            mean = latencies.mean_ms(users)
+            price[rows] = rate * np.where(np.isnan(mean), UNKNOWN_MS, mean)
+            most = min((limit for _, limit in _limits(sections)), default=np.inf)
+            denied[rows] = ~(mean <= most) if np.isfinite(most) else False
+        replicas = np.array([service.spec.replicas for service in view.services])
+        price[replicas == 0] = 0.0
+        calls = latency_matrix(view.places)
+        terms, limits = _call_terms(view, worth, calls), _call_limits(view, calls)
+        return Opinion(denied=denied, prices={"latency": price} if price.any() else {}, pairs=terms, limits=limits)
+
+    def explain(self, view: FleetView, service: int, subcluster: int) -> tuple[Reason, ...]:
+        """Each `maxLatency` that the users' mean latency to the sub-cluster exceeds."""
+        rows = view.sections.get(self.name, ())
+        sections = rows[service] if rows else ()
+        users = _users(sections)
+        if users is None:
+            return ()
+        mean = float(_Latencies(view).mean_ms(users)[subcluster])
+        found = []
+        for section, limit in _limits(sections):
+            if np.isnan(mean):
+                text = "its latency to the users is unknown, and limited; state spec.location.country"
+                found.append(Reason("LatencyUnknown", "with unknown latency", text, section.origin))
+            elif mean > limit:
+                text = f"{mean:.0f} ms from its users on average, at most {limit:g} ms"
+                found.append(Reason("TooFar", f"more than {limit:g} ms from users", text, section.origin))
+        return tuple(found)
+
+    def conflicts(self, sections: tuple[Section, ...]) -> tuple[str, ...]:
+        """Different users or worths of the same precedence, and a `maxLatency` when nobody says where the users are."""
+        homeless = [
+            f"locality.maxLatency of {section.origin} needs users; no policy of the service states them"
+            for section, _ in _limits(sections)
+            if _users(sections) is None
+        ]
+        return (
+            *ties(sections, "locality.users", lambda section: _value(section).users, _shown),
+            *ties(sections, "locality.latencyWorth", lambda section: _value(section).latency_worth),
+            *homeless,
+        )
+
+
+def _value(section: Section) -> LocalitySection:
+    if not isinstance(section.value, LocalitySection):
+        raise InvalidInput(f"{section.origin}: not a locality section")
+    return section.value
+
+
+def _users(sections: tuple[Section, ...]) -> Users | None:
+    return strongest(sections, lambda section: _value(section).users)
+
+
+def _worth(sections: tuple[Section, ...]) -> float:
+    return strongest(sections, lambda section: _value(section).latency_worth) or 0.0
+
+
+def _limits(sections: tuple[Section, ...]) -> list[tuple[Section, float]]:
+    """The sections with a `maxLatency`, and that in milliseconds."""
+    stated = ((section, _value(section).max_latency) for section in sections)
+    return [(section, parse_duration_s(text) * 1000.0) for section, text in stated if text is not None]
+
+
+def _shown(users: Users) -> str:
+    return "[" + ", ".join(group.region or group.country or "" for group in users) + "]"
+
+
+class _Latencies:
+    """Users' mean latencies to all sub-clusters of a view, each mix of users worked out once."""
+
+    def __init__(self, view: FleetView):
+        self._places = view.places
+        self._known: dict[Users, Floats] = {}
+
+    def mean_ms(self, users: Users) -> Floats:
+        """[C] milliseconds, NaN where unknown."""
+        found = self._known.get(users)
+        if found is None:
+            share = np.array([1.0 if group.share is None else group.share for group in users])
+            matrix = latency_matrix([*(group.place() for group in users), *self._places])
+            block = matrix[: len(users), len(users) :]
+            found = self._known[users] = np.asarray(share / share.sum() @ block, dtype=np.float64)
+        return found
+
+
+def _call_terms(view: FleetView, worth: Floats, latency_ms: Floats) -> tuple[PairTerm, ...]:
+    calls = np.array([e for e, edge in enumerate(view.edges) if worth[edge.caller] > 0], dtype=np.int64)
+    if not len(calls):
+        return ()
+    weight = np.array([CALL_SHARE * worth[view.edges[e].caller] for e in calls], dtype=np.float64)
+    return (PairTerm("call-latency", calls, weight, np.where(np.isnan(latency_ms), UNKNOWN_MS, latency_ms)),)
+
+
+def _call_limits(view: FleetView, latency_ms: Floats) -> tuple[PairLimit, ...]:
+    limited = [(e, edge.max_latency_s) for e, edge in enumerate(view.edges) if edge.max_latency_s is not None]
+    if not limited:
+        return ()
+    value = np.where(np.isnan(latency_ms), np.inf, latency_ms / 1000.0)
+    calls = np.array([e for e, _ in limited], dtype=np.int64)
+    return (PairLimit("maxLatency", calls, np.array([limit for _, limit in limited], dtype=np.float64), value),)
+
+
+ENGINE = LocalityEngine()
