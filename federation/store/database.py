@@ -19,6 +19,7 @@ from federation.store import schema
 MEMORY = ":memory:"
 _MOST_CONNECTIONS = 32
 _WAIT_FOR_CONNECTION_S = 30.0
+_WAIT_FOR_USERS_S = 10.0
 _JOURNAL_BYTES = 64 * 2**20
 
 
@@ -35,6 +36,8 @@ class Database:
     def __init__(self, path: Path | None, *, busy_timeout_s: float):
         self.name = MEMORY if path is None else str(path)
         self._closed = False
+        self._users = 0
+        self._left = threading.Condition()
         # A store in memory has a single connection: its users take turns.
         self._turn = threading.RLock() if path is None else nullcontext()
         if path is not None:
@@ -79,15 +82,18 @@ class Database:
             yield connection
 
     def close(self) -> None:
-        """Close the connections. What is asked afterwards raises Unavailable."""
-        self._closed = True
-        with self._turn:
-            self._engine.dispose()
+        """Wait (up to 10 s) for what is under way and close the connections. Calls from now on raise Unavailable."""
+        with self._left:
+            self._closed = True
+            self._left.wait_for(lambda: self._users == 0, timeout=_WAIT_FOR_USERS_S)
+        self._engine.dispose()
 
     @contextmanager
     def _translated(self, *, opening: bool = False) -> Iterator[None]:
-        if self._closed:
-            raise Unavailable(f"the store {self.name} is closed")
+        with self._left:
+            if self._closed:
+                raise Unavailable(f"the store {self.name} is closed")
+            self._users += 1
         try:
             yield
         except exc.DBAPIError as error:
@@ -98,6 +104,10 @@ class Database:
             raise Unavailable(
                 f"the store {self.name} has {_MOST_CONNECTIONS} calls under way; try again in a moment"
             ) from error
+        finally:
+            with self._left:
+                self._users -= 1
+                self._left.notify_all()
 
 
 def _engine(name: str, busy_timeout_s: float) -> Engine:

@@ -141,9 +141,11 @@ class SqlStore:
         while True:
             found, since = self._changes(since, names)
             remaining_s = ends_at_s - time.monotonic()
-            if found or remaining_s <= 0 or self._bell.closed:
+            if found or remaining_s <= 0:
                 return found, since
             self._bell.wait_beyond(since, remaining_s)
+            if self._bell.closed:
+                return (), since
 
     def version(self) -> int:
         """The newest version. Raises: Unavailable."""
@@ -151,7 +153,7 @@ class SqlStore:
             return rows.state(connection).version
 
     def close(self) -> None:
-        """Let those who wait go, finish the commit under way, and close the file. May be called twice."""
+        """Let those who wait go, finish what is under way, and close the file. May be called twice."""
         self._bell.close()
         self._database.close()
 

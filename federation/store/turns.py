@@ -144,4 +144,8 @@ class Bell:
             if self._closed or now_s - self._polled_at_s < self._poll_s * 0.8:
                 return
             self._polled_at_s = now_s
-        self.ring(self._read_version())
+        try:
+            self.ring(self._read_version())
+        except Unavailable:
+            if not self._closed:
+                raise
