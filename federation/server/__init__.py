@@ -1,0 +1,6 @@
+"""The HTTP API, shaped like Kubernetes'.
+
+`app.make_wsgi` is the application, `serve.ApiServer` runs it. `requests` is what comes in, `routes` what a path means,
+`objects` and `apply` read and write, `watching` streams, `admission` says what only Roam itself may write, `answers` is
+what goes out, `auth` the token, `discovery` what there is.
+"""

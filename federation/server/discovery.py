@@ -1,0 +1,45 @@
+"""What the API offers, as Kubernetes clients ask for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from federation.model.kinds import KINDS
+from federation.model.meta import API_VERSION
+
+GROUP, VERSION = API_VERSION.split("/")
+_VERBS = ("create", "delete", "get", "list", "patch", "update", "watch")
+
+
+def groups() -> dict[str, Any]:
+    """`/apis`."""
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group()]}
+
+
+def group() -> dict[str, Any]:
+    """`/apis/<group>`."""
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group()}
+
+
+def resources() -> dict[str, Any]:
+    """`/apis/<group>/<version>`."""
+    found: list[dict[str, Any]] = []
+    for kind in KINDS:
+        plain = {"namespaced": kind.namespaced, "kind": kind.kind_name}
+        found.append(
+            {
+                "name": kind.plural,
+                "singularName": kind.kind_name.lower(),
+                **plain,
+                "shortNames": list(kind.short_names),
+                "verbs": list(_VERBS),
+            }
+        )
+        if "status" in kind.model_fields:
+            found.append({"name": f"{kind.plural}/status", "singularName": "", **plain, "verbs": ["get", "update"]})
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": API_VERSION, "resources": found}
+
+
+def _group() -> dict[str, Any]:
+    version = {"groupVersion": API_VERSION, "version": VERSION}
+    return {"name": GROUP, "versions": [version], "preferredVersion": version}

@@ -1,0 +1,239 @@
+"""Read and write single objects and lists: what the verbs do."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from federation.contracts.store import Create, Delete, Replace, Store, Write
+from federation.errors import AlreadyExists, InvalidInput, NotFound, StaleWrite
+from federation.model.meta import API_VERSION, FLEET, Key, Resource
+from federation.model.migration import Migration
+from federation.model.redact import is_redacted, restore
+from federation.server.admission import check_create, check_replace, refuse_delete
+from federation.server.answers import Answer, Refused, status, wire
+from federation.server.requests import Request
+from federation.server.routes import Route
+from federation.server.selectors import parse_selector
+
+R = TypeVar("R", bound=Resource)
+Validate = Callable[[Mapping[str, Any]], Resource]
+"""Makes an object of a document, strictly. Raises: InvalidInput, InvalidInputs."""
+
+_ATTEMPTS = 8
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_SERVER_METADATA = ("uid", "generation", "creationTimestamp", "deletionTimestamp", "managedFields", "selfLink")
+MERGE_PATCH = "application/merge-patch+json"
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The verbs on objects. `clock` gives seconds since 1970."""
+
+    store: Store
+    validate: Validate
+    clock: Callable[[], float]
+
+    def get(self, route: Route) -> Answer:
+        """The object. Raises: NotFound."""
+        return Answer(200, wire(self.store.get(route.kind, route.key)))
+
+    def list(self, route: Route, request: Request) -> Answer:
+        """A list, or a page of one. Raises: Refused, Expired (start again without `continue`)."""
+        selector = selector_of(request)
+        limit = request.number("limit") or None
+        more = request.query.get("continue") or None
+        try:
+            page = self.store.list(route.kind, namespace=route.namespace, selector=selector, limit=limit, more=more)
+        except InvalidInput as error:
+            raise Refused(400, str(error)) from error
+        metadata = {"resourceVersion": str(page.version), **({"continue": page.more} if page.more else {})}
+        return Answer(
+            200,
+            {
+                "apiVersion": API_VERSION,
+                "kind": f"{route.kind.kind_name}List",
+                "metadata": metadata,
+                "items": [wire(item) for item in page.items],
+            },
+        )
+
+    def create(self, route: Route, document: object) -> Answer:
+        """Create an object; `metadata.generateName` lets the server choose the rest of the name.
+
+        Raises: InvalidInput, AlreadyExists, Refused."""
+        body = _addressed(document, route)
+        metadata = dict(body["metadata"])
+        if metadata.get("resourceVersion") not in (None, "", "0", 0):
+            raise Refused(400, "resourceVersion must not be set on an object to be created")
+        prefix = metadata.pop("generateName", None)
+        generates = bool(prefix) and not metadata.get("name")
+        for _ in range(_ATTEMPTS if generates else 1):
+            if generates:
+                metadata["name"] = f"{prefix}{''.join(secrets.choice(_ALPHABET) for _ in range(5))}"
+            resource = self.accept({**body, "metadata": metadata}, route, None)
+            self.check_new(resource)
+            try:
+                return Answer(201, wire(self._write(Create(resource))))
+            except AlreadyExists:
+                if not generates:
+                    raise
+        raise AlreadyExists(f"no free name begins with {prefix!r}")
+
+    def replace(self, route: Route, document: object) -> Answer:
+        """Replace an object that is still at the body's `metadata.resourceVersion`; its status stays.
+
+        As for Kubernetes' custom resources, a replacement without a version is refused: use a patch, or apply.
+        Raises: InvalidInput, NotFound, StaleWrite."""
+        body = _addressed(document, route)
+        if body["metadata"].get("resourceVersion") in (None, "", "0", 0):
+            raise InvalidInput(
+                "must be specified for an update: read the object first", field="metadata.resourceVersion"
+            )
+        old = self.store.get(route.kind, route.key)
+        new = self.accept(body, route, old)
+        check_replace(old, new)
+        return Answer(200, wire(self._write(Replace(new))))
+
+    def replace_status(self, route: Route, document: object) -> Answer:
+        """Replace the status only, at the body's `metadata.resourceVersion`. Raises: as `replace`."""
+        body = _addressed(document, route)
+        old = self.store.get(route.kind, route.key)
+        metadata = {**_dump(old)["metadata"], "resourceVersion": body["metadata"].get("resourceVersion", "")}
+        try:
+            new = route.kind.model_validate({**_dump(old), "metadata": metadata, "status": body.get("status", {})})
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise InvalidInput(first["msg"], field=".".join(map(str, first["loc"]))) from error
+        return Answer(200, wire(self._write(Replace(new))))
+
+    def patch(self, route: Route, patch: object) -> Answer:
+        """Lay a JSON merge patch (RFC 7396) over an object. One that names a `metadata.resourceVersion` applies to that
+        version only; any other is laid over the newest. Raises: InvalidInput, NotFound, StaleWrite."""
+        if not isinstance(patch, dict):
+            raise Refused(400, "a merge patch is an object with the fields to change")
+        for attempt in range(_ATTEMPTS):
+            old = self.store.get(route.kind, route.key)
+            merged = _addressed(merge(_dump(old), {**patch, "status": {}}), route)
+            new = self.accept(merged, route, old)
+            check_replace(old, new)
+            try:
+                return Answer(200, wire(self._write(Replace(new))))
+            except StaleWrite:
+                pinned = isinstance(patch.get("metadata"), dict) and patch["metadata"].get("resourceVersion")
+                if pinned or attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError  # the last attempt returns or raises
+
+    def delete(self, route: Route, options: object) -> Answer:
+        """Delete an object; the `preconditions` of DeleteOptions hold. Raises: NotFound, StaleWrite, Refused."""
+        conditions = options.get("preconditions") if isinstance(options, dict) else None
+        wanted = conditions if isinstance(conditions, dict) else {}
+        old = self.store.get(route.kind, route.key)
+        if wanted.get("uid") not in (None, "", old.metadata.uid):
+            raise StaleWrite(f"{route.kind.kind_name} {route.key} has another uid: {old.metadata.uid}")
+        version = wanted.get("resourceVersion")
+        if version not in (None, "", str(old.metadata.resource_version)):
+            raise StaleWrite(f"{route.kind.kind_name} {route.key} is at version {old.metadata.resource_version}")
+        if why := refuse_delete(old):
+            raise Refused(409, why, reason="Conflict")
+        write = Delete(route.kind, route.key, int(version) if version else None)
+        gone = self.store.write([write], now=self.clock())[0]
+        details = {**route.details, "uid": gone.metadata.uid}
+        return Answer(200, status(200, "", f"{route.kind.kind_name} {route.key} deleted", details))
+
+    def accept(self, document: Mapping[str, Any], route: Route, old: Resource | None) -> Resource:
+        """A user's document as an object to be written: valid, for this route, with the stored status and Secrets.
+
+        Raises: InvalidInput, Refused."""
+        # The status is not the user's to write, and not theirs to get wrong either.
+        own = {key: value for key, value in document.items() if key != "status"}
+        own["metadata"] = {k: v for k, v in own["metadata"].items() if k not in _SERVER_METADATA}
+        if is_redacted(own):
+            own, missing = restore(own, {} if old is None else _dump(old))
+            if missing:
+                raise InvalidInput(f"a Secret's value is a placeholder: {missing[0]}", field="spec.objects")
+        new = self.validate(own)
+        if not isinstance(new, route.kind):
+            raise Refused(400, f"a {type(new).kind_name} can't be written to {route.kind.plural}")
+        kept = {} if old is None or "status" not in type(new).model_fields else {"status": old.status}  # type: ignore[attr-defined]
+        return new.model_copy(update=kept) if kept else new
+
+    def check_new(self, new: Resource) -> None:
+        """Raises: InvalidInput, AlreadyExists when this may not be created now."""
+        check_create(new)
+        if isinstance(new, Migration):
+            service = Key(new.metadata.namespace, new.spec.service)
+            for other in self.store.list(Migration, namespace=service.namespace).items:
+                if other.open and other.spec.service == service.name:
+                    raise AlreadyExists(f"{service} is being moved already, by the migration {other.metadata.name}")
+
+    def find(self, kind: type[R], key: Key) -> R | None:
+        """The object, or None."""
+        try:
+            return self.store.get(kind, key)
+        except NotFound:
+            return None
+
+    def _write(self, write: Write) -> Resource:
+        return self.store.write([write], now=self.clock())[0]
+
+
+def selector_of(request: Request) -> Any:
+    """The label selector of a request, None for all. Raises: Refused (400)."""
+    if request.query.get("fieldSelector"):
+        raise Refused(400, "field selectors are not supported; use a labelSelector, or get the object by name")
+    text = request.query.get("labelSelector", "")
+    try:
+        return parse_selector(text) if text else None
+    except InvalidInput as error:
+        raise Refused(400, str(error)) from error
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """`target` with a merge patch laid over it: objects are merged, null removes, anything else replaces (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+def _addressed(document: object, route: Route) -> dict[str, Any]:
+    """The document with kind, namespace and name as the path says. Raises: Refused (400) when it says otherwise."""
+    if not isinstance(document, dict) or not isinstance(document.get("metadata", {}), dict):
+        raise Refused(400, "the body must be an object with apiVersion, kind, metadata and spec")
+    metadata = dict(document.get("metadata", {}))
+    namespace = FLEET if route.namespace is None else route.namespace
+    if route.kind.namespaced and route.name is None and route.namespace is None:
+        namespace = metadata.get("namespace") or FLEET
+        if namespace == FLEET:
+            raise InvalidInput(f"a {route.kind.kind_name} needs a namespace", field="metadata.namespace")
+    said = {
+        "kind": (document.get("kind"), route.kind.kind_name),
+        "apiVersion": (document.get("apiVersion"), API_VERSION),
+        "metadata.namespace": (metadata.get("namespace"), namespace),
+        "metadata.name": (metadata.get("name"), route.name),
+    }
+    for field, (given, wanted) in said.items():
+        if given not in (None, "") and wanted is not None and given != wanted:
+            raise Refused(400, f"{field}: the body says {given!r:.80}, the path {wanted!r}")
+    metadata["namespace"] = namespace
+    if route.name is not None:
+        metadata["name"] = route.name
+    if not namespace:
+        metadata.pop("namespace")
+    return {**document, "apiVersion": API_VERSION, "kind": route.kind.kind_name, "metadata": metadata}
+
+
+def _dump(resource: Resource) -> dict[str, Any]:
+    """The object as a client would have to write it, secrets included: for the server's own use only."""
+    return resource.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,232 @@
+"""Runs the API on a loopback address, on threads."""
+
+from __future__ import annotations
+
+import heapq
+import ipaddress
+import itertools
+import json
+import logging
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from cheroot import wsgi
+from cheroot.server import HTTPConnection, HTTPRequest
+
+from federation.errors import FederationError, InvalidInput
+from federation.server.answers import status
+from federation.server.app import Api
+
+_LOG = logging.getLogger(__name__)
+_IDLE_S = 30.0
+_THREADS_BESIDE_WATCHERS = 16
+_KEPT_CONNECTIONS = 256
+_SHUTDOWN_S = 5
+_START_S = 10.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen: a loopback address and a port, 0 for any free one."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """As clients write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def parse_listen(text: str) -> Address:
+    """`127.0.0.1:7441`, `localhost:7441`, `[::1]:7441` or `:7441`.
+
+    Raises: InvalidInput, also for an address that other machines can reach: that needs TLS."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise InvalidInput(f"{text!r} is not an address; write for instance 127.0.0.1:7441", field="--listen")
+    host = host.removeprefix("[").removesuffix("]")
+    if host in ("", "localhost"):
+        host = "127.0.0.1"
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{host!r} is not an IP address; write for instance 127.0.0.1:7441", field="--listen"
+        ) from error
+    if not found.is_loopback:
+        raise InvalidInput(
+            f"{host} can be reached from other machines, and the API has no TLS in this release: the token would "
+            "travel in the clear. Listen on 127.0.0.1 and reach it through a tunnel, such as ssh -L",
+            field="--listen",
+        )
+    return Address(str(found), int(port))
+
+
+class ApiServer:
+    """An `Api` behind a socket. `start` returns once it answers; `stop` ends what is open. Both may be called once."""
+
+    def __init__(self, api: Api, address: Address):
+        self._api = api
+        self._patience = _Watchdog()
+        limits = api.limits
+        self._server = _Server(
+            (address.host, address.port),
+            api,
+            numthreads=limits.watchers + _THREADS_BESIDE_WATCHERS,
+            server_name="roam",
+            request_queue_size=128,
+            timeout=_IDLE_S,
+            shutdown_timeout=_SHUTDOWN_S,
+        )
+        self._server.max_request_header_size = limits.header_bytes
+        self._server.max_request_body_size = limits.body_bytes
+        self._server.keep_alive_conn_limit = _KEPT_CONNECTIONS
+        self._server.patience = self._patience
+        self._server.receive_s = limits.receive_s
+        self._wanted = address
+        self._thread = threading.Thread(target=self._serve, name="api", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it answers, after `start`."""
+        return Address(*self._server.bind_addr[:2]).url
+
+    def start(self) -> None:
+        """Listen and answer. Raises: FederationError when the address can't be had."""
+        try:
+            self._server.prepare()
+        except OSError as error:
+            raise FederationError(
+                f"can't listen on {self._wanted.url}: {error}; is another roam serve running? "
+                "Choose another port with --listen"
+            ) from error
+        self._patience.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more; open watches end, requests under way get a few seconds."""
+        self._api.stop()
+        self._server.stop()
+        self._thread.join(_START_S)
+        self._patience.stop()
+
+    def _serve(self) -> None:
+        with suppress(KeyboardInterrupt):
+            self._server.serve()
+
+
+class _Watchdog:
+    """Ends connections that take too long over something: shuts the socket down, so its thread gets free.
+
+    A socket's own time-out bounds single reads and writes only; a client that sends one byte every few seconds could
+    keep a thread for ever."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._due: list[tuple[float, int, socket.socket]] = []
+        self._open: set[int] = set()
+        self._numbers = itertools.count()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="api-watchdog", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        self._thread.join()
+
+    @contextmanager
+    def within(self, connection: socket.socket, seconds: float) -> Iterator[None]:
+        number = next(self._numbers)
+        with self._changed:
+            self._open.add(number)
+            heapq.heappush(self._due, (time.monotonic() + seconds, number, connection))
+            if self._due[0][1] == number:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._open.discard(number)
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._stopped:
+                while self._due and self._due[0][1] not in self._open:
+                    heapq.heappop(self._due)
+                left_s = self._due[0][0] - time.monotonic() if self._due else None
+                if left_s is not None and left_s <= 0:
+                    _, number, connection = heapq.heappop(self._due)
+                    self._open.discard(number)
+                    with suppress(OSError):
+                        connection.shutdown(socket.SHUT_RDWR)
+                else:
+                    self._changed.wait(left_s)
+
+
+class _Request(HTTPRequest):
+    """Bounds the time a request's head may take, and refuses what is not HTTP with a `Status`, not plain text."""
+
+    def parse_request(self) -> None:
+        with self.server.patience.within(self.conn.socket, self.server.receive_s):
+            super().parse_request()
+
+    def simple_response(self, line: str, msg: str = "") -> None:
+        code, _, phrase = str(line).partition(" ")
+        body = json.dumps(status(int(code), phrase.replace(" ", ""), msg or phrase)).encode()
+        self.close_connection = True
+        head = (
+            f"{self.server.protocol} {line}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        with suppress(OSError):
+            self.conn.wfile.write(head.encode("latin-1") + body)
+
+
+class _Connection(HTTPConnection):
+    RequestHandlerClass = _Request
+
+
+class _Gateway(wsgi.Gateway_10):
+    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
+        """The WSGI environment, with what `server.requests` needs to know of the connection."""
+        connection = self.req.conn.socket
+        patience = self.req.server.patience
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+        environ["roam.patience"] = lambda seconds: patience.within(connection, seconds)
+        environ["roam.is_gone"] = lambda: _is_gone(connection)
+        return environ
+
+
+class _Server(wsgi.Server):
+    ConnectionClass = _Connection
+    patience: _Watchdog
+    receive_s: float
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self.gateway = _Gateway
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        """What cheroot has to say goes to the log, as all else does."""
+        _LOG.log(level, "%s", msg, exc_info=traceback)
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Whether the peer has closed its side. A pipelined request is no sign of that."""
+    try:
+        readable, _, _ = select.select([connection], [], [], 0)
+        return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
+    except (OSError, ValueError):
+        return True
