@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -158,6 +159,8 @@ def _make_file(path: Path) -> None:
         finally:
             os.close(directory)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Unavailable(f"no room for the store {path}; free some space and try again") from error
         raise InvalidInput(
             f"can't be opened for the store ({error.strerror}); name a file in a directory that can be written",
             file=str(path),

@@ -23,7 +23,7 @@ class Retention:
 
     changes: int = 20_000
     age_s: float = 600.0
-    most_changes: int = 200_000
+    most_changes: int = 100_000
     events: int = 10_000
 
     @property

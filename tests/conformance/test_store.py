@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("federation.testing.store", "federation.testing.store_model")
-
-from federation.contracts.store import Store  # noqa: E402
-from federation.store.sql import open_store  # noqa: E402
-from federation.testing.store import StoreSuite  # noqa: E402
+from federation.contracts.store import Store
+from federation.store.sql import open_store
+from federation.testing.store import StoreSuite
 
 
 class TestFileStore(StoreSuite):

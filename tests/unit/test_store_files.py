@@ -224,13 +224,12 @@ def test_two_files_give_different_uids(tmp_path: Path) -> None:
 
 
 def test_what_a_caller_does_to_its_own_object_afterwards_changes_nothing() -> None:
-    template = {"a": {"b": 1}}
-    asked = microservice("cart", template=dict(template))
+    asked = microservice("cart", template={"a": {"b": 1}})
     with closing(open_store(None)) as store:
         store.write([Create(asked)], now=NOW)
         asked.spec.template["a"] = "changed"
         stored = store.get(Microservice, asked.key)
-        assert stored.spec.template == template
+        assert stored.spec.template == {"a": {"b": 1}}
         assert store.write([Replace(stored)], now=NOW) == (stored,)
 
 
