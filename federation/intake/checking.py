@@ -83,12 +83,15 @@ def check(model: type[_Model], value: Any, spot: Spot, errors: list[InvalidInput
     """
     try:
         # In pydantic's strict mode only JSON text has lists that count as tuples.
-        return model.model_validate_json(json.dumps(value), strict=True, by_alias=True, by_name=False)
+        text = json.dumps(value, allow_nan=False)
+        return model.model_validate_json(text, strict=True, by_alias=True, by_name=False)
     except ValidationError as failure:
         details = failure.errors(include_url=False)
-        errors += [spot.error(_message(detail, model), _path(detail, value)) for detail in details]
-    except RecursionError:
-        errors.append(spot.error("nested too deeply"))
+        # A union reports each of its options; one fault of a field is enough.
+        found = {_path(detail, value): detail for detail in reversed(details)}
+        errors += [spot.error(_message(detail, model), path) for path, detail in reversed(found.items())]
+    except (TypeError, ValueError, RecursionError) as failure:
+        errors.append(spot.error(f"not plain JSON: {failure}"))
     return None
 
 
@@ -129,6 +132,8 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return unknown_field(str(detail["loc"][-1]), _fields_at(model, detail["loc"][:-1]))
     if kind == "missing":
         return f"the field `{detail['loc'][-1]}` is missing"
+    if kind == "string_type" and isinstance(value, bool):
+        return f"{shown(value)} is not text (yes, no, on, off, y and n are booleans, too); put it in quotes"
     if kind in _KINDS:
         return f"{shown(value)} is not {_KINDS[kind]}"
     if kind in _BOUNDS:

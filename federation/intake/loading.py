@@ -106,8 +106,13 @@ def load(
     if not errors:
         manifests = _combined(reading, notices, errors)
     if errors:
-        raise InvalidInputs(tuple(errors))
+        raise InvalidInputs(_in_order(errors))
     return manifests
+
+
+def _in_order(errors: list[InvalidInput]) -> tuple[InvalidInput, ...]:
+    files = sorted({error.file or "" for error in errors})
+    return tuple(sorted(errors, key=lambda error: (files.index(error.file or ""), error.line or 0)))
 
 
 def _documents(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,33 +15,51 @@ Wanted = tuple[str, str, str]
 _ROUTES = frozenset({"HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"})
 
 
+class _Selecting:
+    """Selectors of one namespace, found by the labels that they match.
+
+    Each is filed under its rarest label, so that one label common to all makes no selector a candidate for all.
+    """
+
+    def __init__(self, entries: list[tuple[Selector, KubeObject]]):
+        frequency = Counter(label for selector, _ in entries for label in selector.match_labels.items())
+        self._filed: dict[tuple[str, str] | None, list[tuple[Selector, KubeObject]]] = defaultdict(list)
+        for entry in entries:
+            rarest = min(entry[0].match_labels.items(), key=lambda label: (frequency[label], label), default=None)
+            self._filed[rarest].append(entry)
+
+    def matching(self, labels: dict[str, str]) -> Iterator[KubeObject]:
+        """The objects whose selector matches, in no particular order."""
+        for label in (None, *labels.items()):
+            for selector, item in self._filed.get(label, ()):
+                if selector.matches(labels):
+                    yield item
+
+
 class Index:
     """All Kubernetes objects read, found by name and by what they select. Costs one pass over the objects."""
 
     def __init__(self, objects: Iterable[KubeObject]):
         self._named: dict[Wanted, KubeObject] = {}
         self._order: dict[Identity, int] = {}
-        self._services: dict[tuple[str, str, str], list[KubeObject]] = defaultdict(list)
-        self._selecting: dict[str, list[tuple[Selector, KubeObject]]] = defaultdict(list)
         self._referring: dict[Wanted, list[KubeObject]] = defaultdict(list)
+        services: dict[str, list[tuple[Selector, KubeObject]]] = defaultdict(list)
+        others: dict[str, list[tuple[Selector, KubeObject]]] = defaultdict(list)
         for position, item in enumerate(objects):
             self._order[item.identity] = position
             self._named.setdefault((item.kind, item.namespace, item.name), item)
-            self._enter(item)
-
-    def named(self, kind: str, namespace: str, name: str) -> KubeObject | None:
-        """The object of that kind and name."""
-        return self._named.get((kind, namespace, name))
+            for wanted in _refers_to_workload(item):
+                self._referring[wanted].append(item)
+            selector = _selector(item)
+            if selector is not None:
+                (services if item.kind == "Service" else others)[item.namespace].append((selector, item))
+        self._services = {namespace: _Selecting(entries) for namespace, entries in services.items()}
+        self._others = {namespace: _Selecting(entries) for namespace, entries in others.items()}
 
     def services_of(self, namespace: str, labels: Mapping[str, str]) -> list[KubeObject]:
         """The Services of the namespace that select pods with these labels, in the order they were read."""
-        found = {
-            service.identity: service
-            for label in labels.items()
-            for service in self._services.get((namespace, *label), ())
-            if service.value["spec"]["selector"].items() <= labels.items()
-        }
-        return sorted(found.values(), key=lambda one: self._order[one.identity])
+        found = self._services[namespace].matching(dict(labels)) if namespace in self._services else ()
+        return sorted(found, key=lambda one: self._order[one.identity])
 
     def belonging_to(
         self, workload: KubeObject, template: Mapping[str, Any], services: list[KubeObject]
@@ -49,9 +67,8 @@ class Index:
         """Everything that belongs to `workload`, itself first, then in the order it was read."""
         labels = (template.get("metadata") or {}).get("labels") or {}
         found = {one.identity: one for one in (workload, *services)}
-        for selector, item in self._selecting.get(workload.namespace, ()):
-            if selector.matches(labels):
-                found.setdefault(item.identity, item)
+        if workload.namespace in self._others:
+            found.update((item.identity, item) for item in self._others[workload.namespace].matching(dict(labels)))
         waiting: list[Wanted] = [*_template_references(template, workload.namespace), *_claims(workload)]
         waiting += [(one.kind, one.namespace, one.name) for one in found.values()]
         seen: set[Wanted] = set()
@@ -71,19 +88,18 @@ class Index:
         )
         return [workload, *others]
 
-    def _enter(self, item: KubeObject) -> None:
-        spec = item.value.get("spec")
-        if item.built_in and item.kind == "Service":
-            for label in (item.value["spec"].get("selector") or {}).items():
-                self._services[item.namespace, *label].append(item)
-                # One label is enough to find it: which one makes no difference.
-                break
-        elif item.built_in and item.kind in ("PodDisruptionBudget", "NetworkPolicy") and isinstance(spec, dict):
-            selector = spec.get("selector" if item.kind == "PodDisruptionBudget" else "podSelector")
-            if selector is not None:
-                self._selecting[item.namespace].append((Selector.model_validate(selector), item))
-        for wanted in _refers_to_workload(item):
-            self._referring[wanted].append(item)
+
+def _selector(item: KubeObject) -> Selector | None:
+    """What selects pods in `item`; None where nothing does (for a Service also an empty selector)."""
+    if not item.built_in:
+        return None
+    spec = item.value.get("spec")
+    if item.kind == "Service":
+        labels = spec.get("selector") if isinstance(spec, dict) else None
+        return Selector(match_labels=labels) if labels else None
+    field = {"PodDisruptionBudget": "selector", "NetworkPolicy": "podSelector"}.get(item.kind)
+    selector = spec.get(field) if field and isinstance(spec, dict) else None
+    return None if selector is None else Selector.model_validate(selector)
 
 
 def _template_references(template: Mapping[str, Any], namespace: str) -> Iterator[Wanted]:

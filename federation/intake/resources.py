@@ -10,14 +10,14 @@ from pydantic import BaseModel
 from federation.atlas.lookup import place_of
 from federation.errors import InvalidInput, InvalidInputs
 from federation.intake import shapes
-from federation.intake.checking import Path, Spot, check, fields_of, unknown_field
+from federation.intake.checking import Spot, check, fields_of, unknown_field
 from federation.intake.schemas import Schemas
 from federation.model.kinds import BY_KIND
 from federation.model.meta import API_VERSION, Resource
 from federation.model.microservice import Microservice
 from federation.model.nearest import suggestion
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, PolicySpec
-from federation.model.subcluster import Gateway, SubCluster
+from federation.model.subcluster import Gateway, GatewaySpec, SubCluster
 
 GROUP = API_VERSION.partition("/")[0]
 
@@ -52,8 +52,12 @@ def check_resource(
         )
         return None
     resource = check(model, _scoped(model, value, namespace, spot, errors), spot, errors)
-    if resource is not None:
-        _check_parts(resource, value, schemas, spot, errors)
+    spec = value.get("spec")
+    if isinstance(spec, dict):
+        # Also where the rest has faults, so that all can be mended at once.
+        _check_parts(model, spec, schemas, spot, errors)
+    if isinstance(resource, SubCluster):
+        _check_place(resource, schemas, spot, errors)
     return resource if len(errors) == before else None
 
 
@@ -75,46 +79,52 @@ def _scoped(
 
 
 def _check_parts(
-    resource: Resource, value: Mapping[str, Any], schemas: Schemas, spot: Spot, errors: list[InvalidInput]
+    model: type[Resource], spec: Mapping[str, Any], schemas: Schemas, spot: Spot, errors: list[InvalidInput]
 ) -> None:
-    """What the model leaves open: plug-ins' parts, pod templates, facts that the atlas must know."""
-    connection = (value.get("spec") or {}).get("connection", {})
-    if isinstance(resource, SubCluster):
-        _check_plugin("provider", resource.spec.provider, schemas.providers, connection, spot, errors)
-        try:
-            place_of(resource.spec, schemas.clouds.get(resource.spec.provider))
-        except InvalidInput as error:
-            errors.append(spot.error(error.message, tuple((error.field or "spec").split("."))))
-    elif isinstance(resource, Gateway):
-        _check_plugin("driver", resource.spec.driver, schemas.gateways, connection, spot, errors)
-    elif isinstance(resource, PlacementPolicy | ClusterPlacementPolicy):
-        _check_sections(resource.spec, schemas, spot, errors)
-    elif isinstance(resource, Microservice):
-        template: Path = ("spec", "template")
-        check(shapes.PodTemplate, resource.spec.template, spot.inside(template), errors)
+    """What the model leaves open: plug-ins' parts and pod templates."""
+    if model is SubCluster:
+        _check_connection("provider", spec.get("provider"), schemas.providers, spec, spot, errors)
+    elif model is Gateway:
+        driver = spec.get("driver", GatewaySpec.model_fields["driver"].default)
+        _check_connection("driver", driver, schemas.gateways, spec, spot, errors)
+    elif model in (PlacementPolicy, ClusterPlacementPolicy):
+        _check_sections(spec, schemas, spot, errors)
+    elif model is Microservice and isinstance(spec.get("template"), dict):
+        check(shapes.PodTemplate, spec["template"], spot.inside(("spec", "template")), errors)
 
 
-def _check_plugin(
+def _check_place(resource: SubCluster, schemas: Schemas, spot: Spot, errors: list[InvalidInput]) -> None:
+    try:
+        place_of(resource.spec, schemas.clouds.get(resource.spec.provider))
+    except InvalidInput as error:
+        errors.append(spot.error(error.message, tuple((error.field or "spec").split("."))))
+
+
+def _check_connection(
     field: str,
-    name: str,
+    name: object,
     known: Mapping[str, type[BaseModel]],
-    connection: Any,
+    spec: Mapping[str, Any],
     spot: Spot,
     errors: list[InvalidInput],
 ) -> None:
-    if name not in known:
-        names = ", ".join(sorted(known)) or "none"
-        close = suggestion(name, known)
-        hint = f"{close} (known: {names})" if close.startswith("did") else f"known: {names}"
-        errors.append(spot.error(f"unknown {field} `{name:.80}`; {hint}", ("spec", field)))
-    else:
-        check(known[name], connection, spot.inside(("spec", "connection")), errors)
+    if not isinstance(name, str):
+        return
+    if name in known:
+        connection = spec.get("connection", {})
+        if isinstance(connection, dict):
+            check(known[name], connection, spot.inside(("spec", "connection")), errors)
+        return
+    names = ", ".join(sorted(known)) or "none"
+    close = suggestion(name, known)
+    hint = f"{close} Known: {names}" if close.startswith("did") else f"known: {names}"
+    errors.append(spot.error(f"unknown {field} `{name:.80}`; {hint}", ("spec", field)))
 
 
-def _check_sections(spec: PolicySpec, schemas: Schemas, spot: Spot, errors: list[InvalidInput]) -> None:
-    for name, section in spec.sections.items():
+def _check_sections(spec: Mapping[str, Any], schemas: Schemas, spot: Spot, errors: list[InvalidInput]) -> None:
+    fields = fields_of(PolicySpec)
+    for name in sorted(spec.keys() - set(fields)):
         if name in schemas.sections:
-            check(schemas.sections[name], section, spot.inside(("spec", name)), errors)
+            check(schemas.sections[name], spec[name], spot.inside(("spec", name)), errors)
         else:
-            known = sorted({*schemas.sections, *fields_of(type(spec))})
-            errors.append(spot.error(unknown_field(name, known), ("spec", name)))
+            errors.append(spot.error(unknown_field(name, sorted({*schemas.sections, *fields})), ("spec", name)))

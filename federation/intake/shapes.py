@@ -288,7 +288,7 @@ class ServiceSpec(Shape):
     """A service's."""
 
     type: str | None = None
-    selector: dict[str, str] | None = None
+    selector: Labels | None = None
     ports: list[ServicePort] | None = None
     external_name: str | None = None
 

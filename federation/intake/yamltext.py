@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from federation.errors import InvalidInput
 from federation.intake.tree import Builder, Document
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -47,6 +48,8 @@ def read_yaml(text: str, file: str) -> Iterator[Document]:
                     yield document
             else:
                 _report(builder, event)
+    except InvalidInput as error:
+        raise builder.refuse(error.message + _template_hint(text, error.line or 1), error.line or 1) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
@@ -155,10 +158,15 @@ def _named(value: object) -> str:
 
 def _problem(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
     problem = " ".join(part for part in (error.problem, error.context) if part)
-    lines = _BREAK.split(text)
-    around = "\n".join(lines[max(0, line - 2) : line + 1])
-    if "{{" in around:
-        return f"{problem}; this looks like a template: render it first, for instance with `helm template`"
-    if "\t" in around and "found character" in problem:
-        return f"{problem}; indent with spaces, not tabs"
-    return problem
+    if "\t" in _around(text, line) and "found character" in problem:
+        problem += "; indent with spaces, not tabs"
+    return problem + _template_hint(text, line)
+
+
+def _template_hint(text: str, line: int) -> str:
+    hint = "; this looks like a template: render it first, for instance with `helm template`"
+    return hint if "{{" in _around(text, line) else ""
+
+
+def _around(text: str, line: int) -> str:
+    return "\n".join(_BREAK.split(text)[max(0, line - 2) : line + 1])
