@@ -75,7 +75,7 @@ class SpreadEngine:
                 asks = [f"at least {least} {PLURAL[topology]}"] if least > 1 else []
                 asks += [f"at most {most:.0%} in one {_one(topology)}"] if most < 1 else []
                 text = f"spread asks for {' and '.join(asks)}, {replicas} replicas are too few: give it {needed}"
-                found.append(Reason("TooFewReplicas", f"need {needed} replicas", text, origin))
+                found.append(Reason("TooFewReplicas", "of no use to so few replicas", text, origin))
             elif (
                 replicas
                 and _domain(view.subclusters[subcluster].metadata.name, view.places[subcluster], topology) is None

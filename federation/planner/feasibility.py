@@ -44,7 +44,7 @@ def feasibility_reasons(view: FleetView, images: Bools, service: int, subcluster
     found = _closed(there, runs_there=runs)
     if not images[subcluster] and not has_command(view.services[service].spec.template):
         text = "runs no images, and the service's containers have no command of their own"
-        found.append(Reason("NeedsImages", "run no images", text, "spec.template"))
+        found.append(Reason("NeedsImages", "runs no images", text, "spec.template"))
     return tuple(found)
 
 

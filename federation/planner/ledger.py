@@ -58,7 +58,7 @@ class Ledger:
     @cached_property
     def calls(self) -> Floats:
         """[E] what each call costs, its pair terms added up."""
-        return np.round(self.state.call_costs().sum(axis=0), DIGITS)
+        return np.asarray(np.round(self.state.call_costs().sum(axis=0), DIGITS))
 
     @cached_property
     def now(self) -> Floats:

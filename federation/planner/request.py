@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,16 +24,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class PlanRequest:
     """One decision's input. `engines` and `opinions` go together, ordered by name. `images` [C]: where images run.
-    `fixed`: services that must not move, with the targets they are held at. `reserved_*` [C]: taken by what no
-    placement shows yet, such as the target of an open migration. `notices`: what was assumed on the way."""
+    `fixed`: services that must not move, with the targets they are held at. `reserved`: what open migrations are about
+    to start. `notices`: what was left out or assumed on the way."""
 
     view: FleetView
     engines: tuple[PolicyEngine, ...]
     opinions: tuple[Opinion, ...]
     images: Bools
-    reserved_cpu_cores: Floats
-    reserved_memory_bytes: Floats
     fixed: Mapping[Key, tuple[Target, ...]] = field(default_factory=dict)
+    reserved: Mapping[Key, tuple[Target, ...]] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
     @cached_property
@@ -95,10 +94,10 @@ def prepare(
     view = build_view(world, ordered, places, now)
     opinions = tuple(engine.opine(view) for engine in ordered)
     able = np.array([runs_images(each, images or {}) for each in view.subclusters], dtype=bool)
-    cores, memory = _reserved(world, view)
-    request = PlanRequest(view, ordered, opinions, able, cores, memory, {}, notices(world))
+    reserved = _reserved(world, view)
+    request = PlanRequest(view, ordered, opinions, able, {}, reserved, notices(world))
     held = _held(world, request) if fixed is None else {key: targets for key, targets in fixed.items() if targets}
-    return PlanRequest(view, ordered, opinions, able, cores, memory, held, request.notices)
+    return replace(request, fixed=held)
 
 
 def _held(world: World, request: PlanRequest) -> dict[Key, tuple[Target, ...]]:
@@ -129,21 +128,20 @@ def _pinned(request: PlanRequest, service: int, pinned: str) -> tuple[Target, ..
     return tuple(Target(subcluster=name, replicas=count) for name, count in counts.items())
 
 
-def _reserved(world: World, view: FleetView) -> tuple[Floats, Floats]:
-    """[C] cores and bytes that open migrations are about to take, beyond what placements show."""
-    cores, memory = np.zeros(len(view.subclusters)), np.zeros(len(view.subclusters))
-    columns = {each.metadata.name: index for index, each in enumerate(view.subclusters)}
-    rows = {service.key: index for index, service in enumerate(view.services)}
-    for migration in world.migrations:
+def _reserved(world: World, view: FleetView) -> dict[Key, tuple[Target, ...]]:
+    """What open migrations are about to start at their targets, beyond what placements show."""
+    known = {each.metadata.name for each in view.subclusters}
+    keys = set(view.keys())
+    result: dict[Key, tuple[Target, ...]] = {}
+    for migration in sorted(world.migrations, key=lambda each: each.key):
         key = Key(migration.metadata.namespace, migration.spec.service)
-        if not migration.open or key not in rows or migration.spec.target not in columns:
+        if not migration.open or key not in keys or migration.spec.target not in known:
             continue
         placement = world.placements.get(key)
         shown = placement.replicas_in(migration.spec.target) if placement is not None else 0
-        more = max(migration.spec.replicas - shown, 0)
-        cores[columns[migration.spec.target]] += more * view.cpu_cores[rows[key]]
-        memory[columns[migration.spec.target]] += more * view.memory_bytes[rows[key]]
-    return cores, memory
+        if migration.spec.replicas > shown:
+            result[key] = (Target(subcluster=migration.spec.target, replicas=migration.spec.replicas - shown),)
+    return result
 
 
 def _problem(request: PlanRequest) -> Problem:
@@ -160,14 +158,17 @@ def _problem(request: PlanRequest) -> Problem:
     current, fixed = _committed(request)
     demand = np.column_stack([view.cpu_cores, view.memory_bytes]).reshape(shape[0], 2)
     demand[replicas == 0] = 0.0
-    reserved = np.column_stack([request.reserved_cpu_cores, request.reserved_memory_bytes])
-    capacity = np.column_stack([view.capacity_cpu_cores, view.capacity_memory_bytes]) - reserved
+    capacity = np.column_stack([view.capacity_cpu_cores, view.capacity_memory_bytes]).reshape(shape[1], 2)
+    for key, targets in request.reserved.items():
+        for target in targets:
+            column = request.subcluster_index[target.subcluster]
+            capacity[column] -= target.replicas * demand[request.service_index[key]]
     weight, price, spend = _pairs(request)
     barrier, forbidden = _barriers(request)
     return Problem(
         replicas=replicas,
         demand=demand,
-        capacity=np.maximum(capacity.reshape(shape[1], 2), 0.0),
+        capacity=np.maximum(capacity, 0.0),
         allowed=allowed,
         unary=np.nan_to_num(unary, nan=0.0),
         caller=np.array([edge.caller for edge in view.edges], dtype=np.int64),

@@ -127,9 +127,13 @@ class State:
         """Whether every spending limit holds, or is at least not overrun further, with the service so placed."""
         if not len(self.spent):
             return True
-        after = self.spent + self._spend(service, _shares(row)) - self._spend(service, self.share[service])
+        after = self.spent_with(service, row)
         most = np.array([limit.max_usd_per_hour for limit in self.problem.limits])
         return bool((after <= np.maximum(most, self.spent) * (1.0 + TOLERANCE) + 1e-12).all())
+
+    def spent_with(self, service: int, row: Ints) -> Floats:
+        """What each spending limit would count with the service so placed, all others where they are."""
+        return self.spent + self._spend(service, _shares(row)) - self._spend(service, self.share[service])
 
     def _spend(self, service: int, share: Floats) -> Floats:
         """What the limits count of this service so placed: itself, its calls, and its callers' calls to it."""

@@ -41,6 +41,8 @@ def equation(total: float, terms: Mapping[str, float], places: int) -> str:
     shown = parts(terms, places)
     if not shown:
         return money(total, places)
+    if len(shown) == 1:
+        return f"{money(total, places)} {shown[0][0]}"
     text = f"{money(total, places)} = "
     for index, (name, amount) in enumerate(shown):
         sign = (" - " if amount < 0 else " + ") if index else ("-" if amount < 0 else "")
@@ -65,7 +67,13 @@ def tally(shorts: Sequence[str]) -> str:
     for short in shorts:
         counts[short] = counts.get(short, 0) + 1
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count} {short}" for short, count in ordered)
+    return ", ".join(f"{count} {short if count == 1 else _plural(short)}" for short, count in ordered)
+
+
+def _plural(short: str) -> str:
+    """`lacks pci-dss` of several is `lack pci-dss`."""
+    verb, space, rest = short.partition(" ")
+    return {"lacks": "lack", "has": "have", "runs": "run", "needs": "need"}.get(verb, verb) + space + rest
 
 
 def cores(amount: float) -> str:

@@ -1,0 +1,129 @@
+"""`decide`: the plan for a request, and `Judgement`: that plan with the questions an engine asks of it later."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import fsum
+
+from federation.model.meta import Key
+from federation.model.placement import Target
+from federation.model.plan import Plan, PlannedCall, PlannedService
+from federation.planner.explain import Explainer, say, state_of
+from federation.planner.feasibility import feasibility_reasons
+from federation.planner.ledger import DIGITS
+from federation.planner.obstacles import held_obstacles, obstacles, policy_reasons
+from federation.planner.request import PlanRequest
+from federation.planner.solve import solve
+
+
+def decide(request: PlanRequest) -> Plan:
+    """Where everything would run, what it costs and why. Pure and deterministic; the order of the input is no matter.
+
+    As many services as possible are placed, those that run before those that do not, at the least total cost found;
+    terms add up to costs, and costs to the total. Guarantees: no rule, capacity or limit is broken, except by services
+    of `request.fixed`, which stay as they are."""
+    solution = solve(request.problem)
+    explainer = Explainer(request, solution.state)
+    placements = tuple(_planned(explainer, service) for service in range(len(request.view.services)))
+    total = round(fsum(each.cost_usd_per_hour for each in placements), DIGITS)
+    bound = min(round(solution.bound_usd_per_hour, DIGITS), total)
+    return Plan(
+        placements=placements,
+        calls=_calls(explainer),
+        total_usd_per_hour=total,
+        bound_usd_per_hour=bound,
+        gap=round((total - bound) / bound, 6) if bound > 0 else (0.0 if total == bound else None),
+    )
+
+
+def _planned(explainer: Explainer, service: int) -> PlannedService:
+    request, state = explainer.request, explainer.state
+    key = request.view.services[service].key
+    terms = explainer.ledger.terms_now(service)
+    return PlannedService(
+        namespace=key.namespace,
+        service=key.name,
+        verdict=explainer.verdict(service),
+        targets=request.fixed.get(key) or _targets(request, state.counts[service].tolist(), service),
+        cost_usd_per_hour=round(fsum(terms.values()), DIGITS),
+        terms=terms,
+        reasons=explainer.reasons(service),
+    )
+
+
+def _targets(request: PlanRequest, counts: list[int], service: int) -> tuple[Target, ...]:
+    """The row of counts as targets; a service of no replicas keeps its place with none."""
+    none = request.problem.replicas[service] == 0
+    return tuple(
+        Target(subcluster=there.metadata.name, replicas=0 if none else count)
+        for there, count in zip(request.view.subclusters, counts, strict=True)
+        if count
+    )
+
+
+def _calls(explainer: Explainer) -> tuple[PlannedCall, ...]:
+    view = explainer.request.view
+    names = view.keys()
+    keys = [str(key) for key in names]
+    return tuple(
+        PlannedCall(
+            caller=keys[edge.caller],
+            callee=keys[edge.callee],
+            gib_per_hour=edge.gib_per_hour,
+            declared=not edge.assumed,
+            cost_usd_per_hour=cost,
+        )
+        for edge, cost in zip(view.edges, explainer.ledger.calls.tolist(), strict=True)
+    )
+
+
+class Judgement:
+    """A plan with the rules it was made under: what may run where, now and while it is carried out."""
+
+    def __init__(self, request: PlanRequest, plan: Plan | None = None):
+        self.request = request
+        self.plan = decide(request) if plan is None else plan
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self.request, state_of(self.request, self.plan))
+
+    def forbidden(self, key: Key, subcluster: str) -> str:
+        """Why a hard rule in force forbids the service there, copies that run included; "" when none does.
+
+        A service or sub-cluster that the plan does not know is forbidden nothing."""
+        found = self._find(key, subcluster)
+        if found is None:
+            return ""
+        reasons = policy_reasons(self.request, *found)
+        if not reasons:
+            reasons = tuple(
+                reason
+                for reason in feasibility_reasons(self.request.view, self.request.images, *found)
+                if reason.code == "NeedsImages" or (reason.code == "Tainted" and "NoExecute" in reason.message)
+            )
+        return "; ".join(say(reason) for reason in reasons)
+
+    def objection(self, key: Key, subcluster: str) -> str:
+        """Why the service could not be started there now, all others as planned: rule, health, price or room; "" when
+        it could, and where it stands in the plan."""
+        found = self._find(key, subcluster)
+        if found is None:
+            return f"the plan knows no {key} or no sub-cluster {subcluster}"
+        service, column = found
+        state = self._explainer.state
+        if state.counts[service, column]:
+            return ""
+        fixed = bool(self.request.problem.fixed[service])
+        out = held_obstacles(self.request, state, *found) if fixed else obstacles(self.request, state, *found)
+        return "" if out is None else "; ".join(say(reason) for reason in out.reasons)
+
+    def candidates(self, key: Key) -> PlannedService:
+        """One service of the plan with all its candidates. Raises KeyError for one that the plan does not know."""
+        index = self.request.service_index[key]
+        return self.plan.placements[index].model_copy(update={"candidates": self._explainer.candidates(index)})
+
+    def _find(self, key: Key, subcluster: str) -> tuple[int, int] | None:
+        service = self.request.service_index.get(key)
+        column = self.request.subcluster_index.get(subcluster)
+        return None if service is None or column is None else (service, column)

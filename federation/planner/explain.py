@@ -1,0 +1,207 @@
+"""Why a service stands where it stands: against the next best, and who is out for which reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import fsum
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from federation.contracts.policy import Reason
+from federation.errors import InvalidInput
+from federation.model.meta import Key
+from federation.model.plan import Candidate, Plan, PlannedService
+from federation.planner.ledger import CALLERS, DIGITS, Ledger
+from federation.planner.obstacles import Obstacles, obstacles, open_rows, rows_using
+from federation.planner.request import PlanRequest
+from federation.planner.state import State
+from federation.planner.wording import decimals, difference, equation, money, tally
+
+if TYPE_CHECKING:
+    from federation.contracts.policy import Bools, Floats, Ints
+
+
+def say(reason: Reason) -> str:
+    """A reason as a sentence, with who says so."""
+    return f"{reason.message} ({reason.origin})" if reason.origin else reason.message
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another placement of one service, all others as they are."""
+
+    row: Ints
+    cost_usd_per_hour: float
+    terms: dict[str, float]
+
+
+class Explainer:
+    """Explains one placement of a request's services. Columns are made once, sentences when asked for."""
+
+    def __init__(self, request: PlanRequest, state: State):
+        self.request = request
+        self.state = state
+        self.ledger = Ledger(request, state)
+        self._free: Bools = self._open_alone()
+        total = self.ledger.own.sum(axis=0) + self.ledger.callers
+        self._total: Floats = np.where(self._free, total, np.inf)
+
+    def _open_alone(self) -> Bools:
+        """[S, C] where a service that needs one sub-cluster could stand as a whole now."""
+        state, problem = self.state, self.request.problem
+        good = problem.allowed & (state.blocked == 0) & state.fits(np.arange(problem.shape[0]))
+        good[state.options.listed] = False
+        if len(state.spent):
+            for service, subcluster in np.argwhere(good).tolist():
+                good[service, subcluster] = state.spend_allows(service, state.row(service, subcluster))
+        return np.asarray(good)
+
+    def reasons(self, service: int) -> tuple[str, ...]:
+        """The choice against the next best, and a summary of who is out; for an unplaced service the summary only."""
+        found = []
+        if self.state.placed(service):
+            found.append(self._choice(service))
+        summary = self._summary(service)
+        if summary:
+            found.append(summary)
+        return tuple(found)
+
+    def verdict(self, service: int) -> Literal["placed", "denied", "full"]:
+        """Placed; or full, where only room lacks somewhere; or denied."""
+        if self.state.placed(service):
+            return "placed"
+        every = range(self.request.problem.shape[1])
+        out = (self.obstacles(service, subcluster) for subcluster in every)
+        return "full" if any(each is None or not each.denied for each in out) else "denied"
+
+    def obstacles(self, service: int, subcluster: int) -> Obstacles | None:
+        """Why the service can't stand there, all others as they are; None when it can or does."""
+        return obstacles(self.request, self.state, service, subcluster)
+
+    def alternative(self, service: int, subcluster: int | None = None) -> Alternative | None:
+        """The cheapest other placement, or the cheapest one that uses that sub-cluster; None when there is none."""
+        state = self.state
+        if self.request.problem.fixed[service]:
+            return None
+        if not state.options.listed[service]:
+            row = self._total[service].copy()
+            row[state.counts[service] > 0] = np.inf
+            best = int(row.argmin()) if subcluster is None else subcluster
+            if not np.isfinite(row[best]):
+                return None
+            return self._alternative(service, state.row(service, best))
+        rows = state.options.of(service) if subcluster is None else rows_using(self.request, state, service, subcluster)
+        rows = rows[(rows != state.counts[service]).any(axis=1)]
+        rows = open_rows(state, service, rows)
+        if not len(rows):
+            return None
+        return self._alternative(service, rows[int(np.argmin(state.option_costs(service, rows)))])
+
+    def _alternative(self, service: int, row: Ints) -> Alternative:
+        terms = self.ledger.terms_at(service, row)
+        return Alternative(row, round(fsum(terms.values()), DIGITS), terms)
+
+    def candidates(self, service: int) -> tuple[Candidate, ...]:
+        """Every sub-cluster as a choice, ordered by name."""
+        return tuple(self._candidate(service, subcluster) for subcluster in range(self.request.problem.shape[1]))
+
+    def _candidate(self, service: int, subcluster: int) -> Candidate:
+        name = self.request.view.subclusters[subcluster].metadata.name
+        if self.state.counts[service, subcluster]:
+            terms = self.ledger.terms_now(service)
+            cost = round(fsum(terms.values()), DIGITS)
+            return Candidate(
+                subcluster=name, verdict="chosen", cost_usd_per_hour=cost, terms=terms, reasons=(self._choice(service),)
+            )
+        out = self.obstacles(service, subcluster)
+        if out is not None:
+            reasons = tuple(say(reason) for reason in out.reasons)
+            return Candidate(subcluster=name, verdict="denied" if out.denied else "full", reasons=reasons)
+        other = self.alternative(service, subcluster)
+        if other is None:
+            return Candidate(subcluster=name, verdict="full", reasons=("no room now",))
+        return Candidate(
+            subcluster=name,
+            verdict="feasible",
+            cost_usd_per_hour=other.cost_usd_per_hour,
+            terms=other.terms,
+            reasons=(self._against(service, other),) if self.state.placed(service) else (),
+        )
+
+    def where(self, row: Ints) -> str:
+        """`gce-belgium`, or `2 in gce-belgium, 1 in ec2-frankfurt`."""
+        names = [self.request.view.subclusters[c].metadata.name for c in np.flatnonzero(row).tolist()]
+        if len(names) == 1:
+            return names[0]
+        return ", ".join(f"{row[c]} in {name}" for c, name in zip(np.flatnonzero(row), names, strict=True))
+
+    def _choice(self, service: int) -> str:
+        """`a: 0.412 = 0.380 compute + 0.032 transfer; next best b: 0.520 (+0.108: +0.120 compute, -0.012 latency)`."""
+        terms = self.ledger.terms_now(service)
+        total = fsum(terms.values())
+        other = self.alternative(service)
+        places = decimals(total) if other is None else self._places(total, other)
+        text = f"{self.where(self.state.counts[service])}: {equation(total, terms, places)}"
+        if self.request.problem.fixed[service]:
+            return f"{text}; held there: it is pinned, or on the move"
+        return text if other is None else f"{text}; next best {self._against(service, other)}"
+
+    def _places(self, total: float, other: Alternative) -> int:
+        """How many decimals show two costs and their difference."""
+        delta = abs(other.cost_usd_per_hour - total)
+        return max(decimals(total, other.cost_usd_per_hour), min(decimals(delta), 5) if delta > 1e-9 else 0)
+
+    def _against(self, service: int, other: Alternative) -> str:
+        terms = self.ledger.terms_now(service)
+        total = fsum(terms.values())
+        names = [*self.ledger.terms, CALLERS]
+        change = {name: other.terms.get(name, 0.0) - terms.get(name, 0.0) for name in names}
+        delta = other.cost_usd_per_hour - total
+        places = self._places(total, other)
+        shown = difference(delta, change, places)
+        return f"{self.where(other.row)}: {money(other.cost_usd_per_hour, places)} ({shown})"
+
+    def _summary(self, service: int) -> str:
+        """`0/5 sub-clusters: 3 outside [EU], 1 lacks pci-dss, 1 has 2 of 6 CPU left`; nothing when nobody is out."""
+        here = self.state.counts[service] > 0
+        if self.request.problem.fixed[service] or (here | self._free[service]).all():
+            return ""
+        shorts: list[str] = []
+        possible = 0
+        for subcluster in range(len(here)):
+            out = None if here[subcluster] or self._free[service, subcluster] else self.obstacles(service, subcluster)
+            if out is None:
+                possible += 1
+            else:
+                shorts += [reason.short for reason in out.reasons]
+        return f"{possible}/{len(here)} sub-clusters: {tally(shorts)}" if shorts else ""
+
+
+def explain(request: PlanRequest, plan: Plan, key: Key) -> PlannedService:
+    """One service of the plan with all its candidates, all other services held as planned.
+
+    Raises: InvalidInput when the plan has no such service."""
+    index = request.service_index.get(key)
+    planned = next((each for each in plan.placements if Key(each.namespace, each.service) == key), None)
+    if index is None or planned is None:
+        raise InvalidInput(f"the plan has no microservice {key}")
+    explainer = Explainer(request, state_of(request, plan))
+    return planned.model_copy(update={"candidates": explainer.candidates(index)})
+
+
+def state_of(request: PlanRequest, plan: Plan) -> State:
+    """The solver's state as the plan leaves it."""
+    from federation.planner.options import Options
+
+    problem = request.problem
+    counts = np.zeros(problem.shape, dtype=np.int64)
+    for placement in plan.placements:
+        service = request.service_index[Key(placement.namespace, placement.service)]
+        for target in placement.targets:
+            column = request.subcluster_index.get(target.subcluster)
+            if column is not None:
+                counts[service, column] += max(target.replicas, 1)
+    state = State(problem, Options(problem))
+    state.load(counts)
+    return state
