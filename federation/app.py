@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from federation.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import BaseModel
 
+    from federation.atlas.places import Place
     from federation.contracts.driver import Provider, SubClusterDriver
     from federation.contracts.gateway import Gateway as GatewayHandle
     from federation.contracts.gateway import GatewayPlugin
     from federation.contracts.policy import PolicyEngine
+    from federation.engine.core import Plugins
+    from federation.engine.deciding import Situation
+    from federation.intake.schemas import Schemas
+    from federation.model.meta import Resource
     from federation.model.subcluster import Gateway, SubCluster
+    from federation.planner.decide import Judgement
 
 P = TypeVar("P")
 PROVIDERS, POLICIES, GATEWAYS = "roam.providers", "roam.policies", "roam.gateways"
@@ -91,3 +99,86 @@ def open_gateway(gateway: Gateway) -> GatewayHandle:
     plugin = cast("GatewayPlugin", _load(GATEWAYS, gateway.spec.driver))
     connection = _connection(plugin.connection_schema, gateway.spec.connection, gateway.metadata.name)
     return plugin.open(gateway.metadata.name, gateway.spec.address, connection)
+
+
+def schemas() -> Schemas:
+    """What plug-ins bring for strict validation of documents."""
+    from federation.intake.schemas import Schemas
+
+    found = providers()
+    return Schemas(
+        providers={name: plugin.connection_schema for name, plugin in found.items()},
+        gateways={name: plugin.connection_schema for name, plugin in gateway_plugins().items()},
+        sections={engine.section: engine.schema for engine in policy_engines()},
+        clouds={name: plugin.cloud for name, plugin in found.items() if plugin.cloud is not None},
+    )
+
+
+def engine_plugins() -> Plugins:
+    """What the engine needs of the outside: drivers and gateways by plug-in, and the planner's judgement."""
+    from federation.engine.core import Plugins
+
+    return Plugins(open_driver, open_gateway, judge)
+
+
+def judge(situation: Situation) -> Judgement:
+    """The planner's judgement of what the engine sees."""
+    from federation.planner.decide import Judgement
+    from federation.planner.request import prepare
+    from federation.planner.world import World
+
+    world = World(
+        situation.subclusters, situation.services, situation.policies, situation.placements, situation.migrations
+    )
+    return Judgement(
+        prepare(
+            world,
+            policy_engines(),
+            _places(situation.subclusters),
+            situation.now,
+            images=_images(situation.subclusters),
+            fixed=situation.fixed,
+        )
+    )
+
+
+def plan_resources(resources: Iterable[Resource], now: float) -> Judgement:
+    """The plan for a set of resources (files, or the state of a server), with no side effect.
+
+    Args: now, seconds since 1970. The placements and open migrations among them are what runs now.
+    Raises: InvalidInput, for policies or places that make no sense."""
+    from federation.model.microservice import Microservice
+    from federation.model.migration import Migration
+    from federation.model.placement import Placement
+    from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy
+    from federation.model.subcluster import SubCluster
+    from federation.planner.decide import Judgement
+    from federation.planner.request import prepare
+    from federation.planner.world import World
+
+    everything = tuple(resources)
+    subclusters = tuple(each for each in everything if isinstance(each, SubCluster))
+    world = World(
+        subclusters,
+        tuple(each for each in everything if isinstance(each, Microservice)),
+        tuple(each for each in everything if isinstance(each, PlacementPolicy | ClusterPlacementPolicy)),
+        {each.key: each for each in everything if isinstance(each, Placement)},
+        tuple(each for each in everything if isinstance(each, Migration)),
+    )
+    return Judgement(prepare(world, policy_engines(), _places(subclusters), now, images=_images(subclusters)))
+
+
+def _places(subclusters: Iterable[SubCluster]) -> dict[str, Place]:
+    from federation.atlas.lookup import place_of
+
+    return {each.metadata.name: place_of(each.spec, provider(each.spec.provider).cloud) for each in subclusters}
+
+
+def _images(subclusters: Iterable[SubCluster]) -> dict[str, bool]:
+    """Whether each sub-cluster runs images, as its provider says of its connection, by sub-cluster name."""
+    found = {}
+    for each in subclusters:
+        plugin = provider(each.spec.provider)
+        connection = _connection(plugin.connection_schema, each.spec.connection, each.metadata.name)
+        found[each.metadata.name] = plugin.capabilities(connection).runs_images
+    return found

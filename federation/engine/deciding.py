@@ -20,7 +20,7 @@ from federation.model.placement import Placement, PlacementSpec, PlacementStatus
 from federation.model.plan import Plan, PlannedService
 from federation.model.policy import ClusterPlacementPolicy, MigrationRules, PlacementPolicy, Policy
 from federation.model.subcluster import SubCluster
-from federation.reconcile.desired import as_targets
+from federation.reconcile.desired import COPYING, as_targets
 from federation.reconcile.moves import Commit, Move, MoveFacts, plan_change
 
 COALESCE_S = 0.05
@@ -29,12 +29,14 @@ COALESCE_S = 0.05
 
 @dataclass(frozen=True)
 class Situation:
-    """Everything a decision is made from. Sub-clusters carry the health and offers of this moment."""
+    """Everything a decision is made from. Sub-clusters carry the health and offers of this moment; `migrations` are
+    those whose target's copy exists already."""
 
     subclusters: tuple[SubCluster, ...]
     services: tuple[Microservice, ...]
     policies: tuple[Policy, ...]
     placements: Mapping[Key, Placement]
+    migrations: tuple[Migration, ...]
     fixed: Mapping[Key, tuple[Target, ...]]
     now: float
 
@@ -166,12 +168,13 @@ class DecisionEngine:
             services=services,
             policies=tuple(policies),
             placements=placements,
+            migrations=tuple(m for m in self.cache.of(Migration).values() if m.status.phase in COPYING),
             fixed=fixed,
             now=self.runtime.now(),
         )
 
     def _live(self, record: SubCluster) -> SubCluster:
-        """The record with what is known this moment; one that was never heard takes no new work."""
+        """The record with what is known this moment; one that was never heard, or just returned, takes no new work."""
         link = self.links.get(record.metadata.name)
         health = link.pulse.health if link is not None else "Lost"
         update: dict[str, object] = {"health": "Lost" if health == "Unknown" else health}
@@ -179,7 +182,10 @@ class DecisionEngine:
             update["offers"] = link.offers
         if link is not None:
             update["runs_images"] = link.capabilities.runs_images
-        return record.model_copy(update={"status": record.status.model_copy(update=update)})
+        changed: dict[str, object] = {"status": record.status.model_copy(update=update)}
+        if health == "Returning":
+            changed["spec"] = record.spec.model_copy(update={"unschedulable": True})
+        return record.model_copy(update=changed)
 
     def _fixed(self, service: Microservice, placement: Placement | None) -> tuple[Target, ...] | None:
         """Targets the planner may not touch: of a service on the move, and of a pinned one while its pin holds."""

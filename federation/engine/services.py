@@ -77,7 +77,7 @@ class ServiceReconciler:
         if service is not None and placement is not None:
             self._report(service, placement)
         elif placement is not None and migration is None:
-            self._clear(key, placement)
+            self._clear(key)
         return waits_until(migration, world.runtime.now()) if migration is not None else None
 
     # Facts
@@ -236,7 +236,7 @@ class ServiceReconciler:
                 service, f"{step.verb}{step.why}", f"{step.verb.lower()} {what} {step.subcluster}: {step.why.lower()}"
             )
 
-    def _clear(self, key: Key, placement: Placement) -> None:
+    def _clear(self, key: Key) -> None:
         """Remove the placement of a microservice that is gone, once no copy is left where Roam can look."""
         if not any(key in link.workloads for link in self._world.links.values()):
             self._world.journal.write([Delete(Placement, key)])

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from federation.contracts.policy import Bools
 
 
-def runs_images(subcluster: SubCluster, by_provider: Mapping[str, bool]) -> bool:
-    """Whether the sub-cluster runs images: what it reported, else what its provider can; yes when neither is known."""
+def runs_images(subcluster: SubCluster, by_name: Mapping[str, bool]) -> bool:
+    """Whether the sub-cluster runs images: what it reported, else what its provider said; yes when neither is known."""
     reported = subcluster.status.runs_images
-    return by_provider.get(subcluster.spec.provider, True) if reported is None else reported
+    return by_name.get(subcluster.metadata.name, True) if reported is None else reported
 
 
 def infeasible(view: FleetView, images: Bools) -> Bools:

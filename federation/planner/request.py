@@ -86,7 +86,7 @@ def prepare(
 ) -> PlanRequest:
     """Read the world and ask every engine.
 
-    Args: places, by sub-cluster name; images, by provider name: whether it runs images, where the sub-cluster itself
+    Args: places, by sub-cluster name; images, by sub-cluster name: whether it runs images, where the sub-cluster itself
     has not reported; fixed, services that must not move. Without `fixed`, those with an open migration are held, and
     those pinned where they run, unless a hard rule forbids that place.
     Raises: InvalidInputs for policies that no engine understands."""

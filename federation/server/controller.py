@@ -1,0 +1,82 @@
+"""`roam serve`: the store, the engine and the HTTP API in one process, started and stopped together."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from federation import __version__
+from federation.app import engine_plugins, schemas
+from federation.engine.core import Engine
+from federation.engine.runtime import ThreadRuntime
+from federation.errors import FederationError
+from federation.intake.resources import validate
+from federation.server.app import make_wsgi
+from federation.server.auth import read_token
+from federation.server.serve import ApiServer, parse_listen
+from federation.store.sql import open_store
+
+_LOG = logging.getLogger(__name__)
+_CLOSE_S = 5.0
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """`listen` as `host:port`; `ready` is called with the API's address once it answers."""
+
+    store: Path
+    token_file: Path
+    listen: str
+    ready: Callable[[str], None]
+
+
+def serve(options: ServeOptions) -> None:
+    """Run until SIGTERM or SIGINT. What runs in the sub-clusters goes on; a later `serve` on the same store takes over.
+
+    Raises: FederationError when the store, the token or the address can't be had, or when the engine ends by itself."""
+    address = parse_listen(options.listen)
+    token = read_token(options.token_file)
+    store = open_store(options.store)
+    runtime = ThreadRuntime()
+    stopping = threading.Event()
+    failed: list[BaseException] = []
+    engine = Engine(store, runtime, engine_plugins())
+
+    def drive() -> None:
+        try:
+            engine.run(stopping.is_set)
+        except BaseException as error:  # the process must not go on half alive
+            _LOG.exception("the engine ended")
+            failed.append(error)
+            stopping.set()
+
+    def stop(_signal: int, _frame: object) -> None:
+        stopping.set()
+        runtime.wake()
+
+    api = make_wsgi(
+        store, token=token, validate=partial(validate, schemas=schemas()), clock=time.time, version=__version__
+    )
+    server = ApiServer(api, address)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        server.start()
+        thread = threading.Thread(target=drive, name="engine")
+        thread.start()
+        options.ready(server.url)
+        while not stopping.wait(3600.0):
+            pass
+        server.stop()
+        thread.join(_CLOSE_S)
+    finally:
+        runtime.close(_CLOSE_S)
+        store.close()
+    if failed:
+        raise FederationError(f"the engine ended: {type(failed[0]).__name__}; the log says more") from failed[0]
