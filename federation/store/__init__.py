@@ -2,5 +2,5 @@
 
 `sql.open_store` is the way in. `schema` holds the tables and their upgrades, `database` connections and errors,
 `documents` objects as text, `ledger` what a write means (pure), `turns` how concurrent writes share one commit,
-`listing` and `history` how lists and changes are read, `retention` what is forgotten.
+`rows` the statements, `listing` and `history` how lists and changes are asked for, `retention` what is forgotten.
 """

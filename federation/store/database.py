@@ -101,6 +101,8 @@ class Database:
             raise _translate(error.orig, self.name, opening) from error
         except sqlite3.Error as error:
             raise _translate(error, self.name, opening) from error
+        except UnicodeEncodeError as error:
+            raise InvalidInput(f"{error.object!r} is not text: it has half a surrogate pair") from error
         except exc.TimeoutError as error:
             raise Unavailable(
                 f"the store {self.name} has {_MOST_CONNECTIONS} calls under way; try again in a moment"

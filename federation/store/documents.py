@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 from pydantic import JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
@@ -23,7 +22,6 @@ from federation.errors import FederationError, InvalidInput
 from federation.model.kinds import BY_KIND
 from federation.model.meta import Key, Resource
 
-R = TypeVar("R", bound=Resource)
 Document = dict[str, JsonValue]
 
 LARGEST_DOCUMENT_CHARS = 16 * 2**20
@@ -81,10 +79,14 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def parse(kind: type[R], text: str, where: str) -> R:
+def parse(kind: str, text: str, where: str) -> Resource:
     """The object from its text. Raises: FederationError when this release can't read it; `where` names the object."""
+    if kind not in BY_KIND:
+        raise FederationError(
+            f"the store's {where} is of a kind this release does not know; was it written by another?"
+        )
     try:
-        return kind.model_validate_json(text)
+        return BY_KIND[kind].model_validate_json(text)
     except ValidationError as error:
         raise FederationError(
             f"the store's {where} can't be read by this release: {_first(error)}; "

@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from federation.model.kinds import BY_KIND
 from federation.model.meta import Key, Resource
 from federation.store.documents import Parsed, parse, parsing_many
 from federation.store.ledger import Account, ObjectId
@@ -72,7 +71,7 @@ def load(connection: Connection, versions: Sequence[int], parsed: Parsed) -> dic
     with parsing_many() if len(missing) > _AT_ONCE else nullcontext():
         for some in _portions(missing):
             for version, kind, namespace, name, text in connection.execute(_DOCUMENTS, {"versions": some}):
-                resource = parse(BY_KIND[kind], text, f"{kind} {Key(namespace, name)} at version {version}")
+                resource = parse(kind, text, f"{kind} {Key(namespace, name)} at version {version}")
                 found[version] = resource
                 parsed.put(version, resource, len(text))
     return found

@@ -14,9 +14,9 @@ from typing import TypeVar, cast
 from sqlalchemy import select
 
 from federation.contracts.store import Change, Page, Write
-from federation.errors import Expired, FederationError, InvalidInput, NotFound
+from federation.errors import FederationError, InvalidInput, NotFound
 from federation.model.meta import Key, Resource, Selector
-from federation.store import listing, rows
+from federation.store import history, listing, rows
 from federation.store.database import Database
 from federation.store.documents import Parsed, Prepared, known, prepare
 from federation.store.ledger import Ledger
@@ -29,6 +29,7 @@ _Task = tuple[Sequence[Prepared], float]
 _Ticket = Ticket[_Task, tuple[Resource, ...]]
 _LOG = logging.getLogger(__name__)
 _MOST_WRITES_AT_ONCE = 1_000
+_MOST_OF_A_PAGE = 1_000_000
 _BUSY_TIMEOUT_S = 5.0
 
 
@@ -112,13 +113,13 @@ class SqlStore:
         if selector is not None:
             query = query.where(*listing.matching(selector))
         if limit is not None:
-            query = query.limit(limit + 1)
+            query = query.limit(min(limit, _MOST_OF_A_PAGE) + 1)
         with self._database.reading() as connection:
             newest, compacted = rows.state(connection)
             version = newest if cursor is None else cursor.version
-            _check_version(version, newest, compacted)
+            history.check_version(version, newest, compacted)
             found = connection.execute(query).all()
-            shown = found if limit is None else found[:limit]
+            shown = found if limit is None else found[: min(limit, _MOST_OF_A_PAGE)]
             objects = rows.load(connection, [row.version for row in shown], self._parsed)
         items = tuple(cast(R, objects[row.version]) for row in shown)
         if len(found) == len(shown):
@@ -139,7 +140,8 @@ class SqlStore:
         names = sorted({known(kind).kind_name for kind in kinds})
         ends_at_s = time.monotonic() + wait_s
         while True:
-            found, since = self._changes(since, names)
+            with self._database.reading() as connection:
+                found, since = history.changes(connection, since, names, self._parsed)
             remaining_s = ends_at_s - time.monotonic()
             if found or remaining_s <= 0:
                 return found, since
@@ -156,34 +158,6 @@ class SqlStore:
         """Let those who wait go, finish what is under way, and close the file. May be called twice."""
         self._bell.close()
         self._database.close()
-
-    def _changes(self, since: int, kinds: Sequence[str]) -> tuple[tuple[Change, ...], int]:
-        columns = REVISIONS.c
-        before = REVISIONS.alias("before")
-        # A deleted object's document is that of the row which its deletion superseded.
-        query = (
-            select(columns.version, columns.change, before.c.version.label("last"))
-            .join_from(
-                REVISIONS,
-                before,
-                (columns.change == "Deleted")
-                & (before.c.superseded == columns.version)
-                & (before.c.document.is_not(None)),
-                isouter=True,
-            )
-            .where(columns.version > since)
-            .order_by(columns.version)
-        )
-        if kinds:
-            query = query.where(columns.kind.in_(kinds))
-        with self._database.reading() as connection:
-            newest, compacted = rows.state(connection)
-            _check_version(since, newest, compacted)
-            if since == newest:
-                return (), newest
-            found = [(row.version, row.change, row.last or row.version) for row in connection.execute(query)]
-            objects = rows.load(connection, [shown for _, _, shown in found], self._parsed)
-        return tuple(Change(change, objects[shown], version) for version, change, shown in found), newest
 
     def _commit(self, tickets: Sequence[_Ticket]) -> None:
         ids = {
@@ -224,10 +198,3 @@ class SqlStore:
                     self._commit([Ticket((some, now), len(some))])
         except FederationError as error:
             _LOG.warning("old changes and events stay for now: %s", error)
-
-
-def _check_version(version: int, newest: int, compacted: int) -> None:
-    if version < compacted:
-        raise Expired(f"version {version} is forgotten (the oldest known is {compacted}); list again from the start")
-    if version > newest:
-        raise Expired(f"version {version} is newer than this store ({newest}): was it restored? List again")

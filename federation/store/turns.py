@@ -12,6 +12,9 @@ from typing import Generic, TypeVar
 
 from federation.errors import Unavailable
 
+_LONGEST_WAIT_S = 3600.0
+"""Of one wait among several: the platform takes no arbitrary numbers."""
+
 T = TypeVar("T")
 A = TypeVar("A")
 
@@ -128,7 +131,7 @@ class Bell:
         ends_at_s = time.monotonic() + timeout_s
         while True:
             remaining_s = ends_at_s - time.monotonic()
-            slice_s = min(remaining_s, self._poll_s) if self._read_version else remaining_s
+            slice_s = min(remaining_s, self._poll_s if self._read_version else _LONGEST_WAIT_S)
             with self._changed:
                 if self._changed.wait_for(lambda: self._closed or self._version > version, timeout=max(slice_s, 0.0)):
                     return

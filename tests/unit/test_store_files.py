@@ -180,6 +180,8 @@ def test_an_object_that_this_release_cannot_read_is_named(tmp_path: Path) -> Non
         with pytest.raises(FederationError, match="Microservice shop/odd at version 2 can't be read") as caught:
             store.list(Microservice)
         assert "spec.copies" in str(caught.value)
+        with pytest.raises(FederationError, match="shop/odd"):
+            store.changes(0)
         assert store.get(Microservice, Key("shop", "good")).spec.replicas == 1
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
 from federation.contracts.store import Create, Delete, Replace
-from federation.errors import InvalidInput
+from federation.errors import Expired, InvalidInput, StaleWrite
 from federation.model.meta import Key, Requirement, Resource, Selector
 from federation.model.microservice import Microservice
 from federation.store.documents import Parsed
@@ -106,3 +107,22 @@ def test_the_least_used_parsed_objects_are_forgotten() -> None:
     assert set(parsed.get([1, 3, 4, 5])) == {4, 5}
     parsed.put(6, resource, 1000)
     assert parsed.get([1, 3, 4, 5, 6]) == {}
+
+
+def test_numbers_and_text_beyond_a_database(store: SqlStore) -> None:
+    (stored,) = store.write([Create(microservice("x"))], now=NOW)
+    assert store.list(Microservice, limit=2**80).items == (stored,)
+    for ask in (
+        lambda: store.get(Microservice, Key("shop", "\ud800")),
+        lambda: store.list(Microservice, namespace="\udfff"),
+    ):
+        with pytest.raises(InvalidInput, match="surrogate"):
+            ask()
+    with pytest.raises(StaleWrite):
+        store.write([Delete(Microservice, stored.key, 2**80)], now=NOW)
+    with pytest.raises(Expired):
+        store.changes(2**80)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(store.changes, 1, wait_s=float("inf"))
+        store.write([Delete(Microservice, stored.key)], now=NOW)
+        assert len(waiting.result(30)[0]) == 1
