@@ -90,7 +90,8 @@ class Explainer:
             best = int(row.argmin()) if subcluster is None else subcluster
             if not np.isfinite(row[best]):
                 return None
-            return self._alternative(service, state.row(service, best))
+            terms = self.ledger.terms_alone(service, best)
+            return Alternative(state.row(service, best), round(fsum(terms.values()), DIGITS), terms)
         rows = state.options.of(service) if subcluster is None else rows_using(self.request, state, service, subcluster)
         rows = rows[(rows != state.counts[service]).any(axis=1)]
         rows = open_rows(state, service, rows)

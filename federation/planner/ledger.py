@@ -95,6 +95,14 @@ class Ledger:
             result[CALLERS] = round(change, DIGITS)
         return {term: amount for term, amount in result.items() if amount}
 
+    def terms_alone(self, service: int, subcluster: int) -> dict[str, float]:
+        """`terms_at` for a service that stands as a whole in one sub-cluster, or nowhere, and would in another."""
+        row = self.state.counts[service]
+        result = dict(zip(self.terms, np.round(self.own[:, service, subcluster], DIGITS).tolist(), strict=True))
+        before = float(self.callers[service, row.argmax()]) if row.any() else 0.0
+        result[CALLERS] = round(float(self.callers[service, subcluster]) - before, DIGITS)
+        return {term: amount for term, amount in result.items() if amount}
+
     def _callers_pay(self, calls: Ints, share: Floats) -> float:
         problem = self.state.problem
         route = self.state.routes(share)

@@ -22,6 +22,7 @@ PAIRS_TRIED = 200
 """How many promising pairs are tried in one sweep."""
 EXCHANGES = 60
 """How many exchanges are tried into one sub-cluster in one sweep."""
+CALLS_AT_ONCE = 1 << 14
 CHUNK = 1 << 22
 """How many numbers one array of pairs may hold."""
 
@@ -128,20 +129,57 @@ def _pair_gains(state: State) -> Floats:
 
 def groups(state: State) -> int:
     """Everything that stands together and talks to each other, moved as one."""
-    changed = 0
-    for members, place in _together(state):
-        changed += _move_group(state, members, place)
-    return changed
+    members, label, place = _together(state)
+    if not members:
+        return 0
+    problem = state.problem
+    inside = np.flatnonzero((label[problem.caller] >= 0) & (label[problem.caller] == label[problem.callee]))
+    total = np.zeros((len(members), problem.shape[1]))
+    grouped = np.flatnonzero(label >= 0)
+    np.add.at(total, label[grouped], state.cost_at[grouped])
+    for start in range(0, len(inside), CALLS_AT_ONCE):
+        calls = inside[start : start + CALLS_AT_ONCE]
+        mine = label[problem.caller[calls]]
+        at = place[mine]
+        # Both ends count their call as if the other stayed: replace that by what it costs with both moved.
+        for term in range(len(problem.price)):
+            price, weight = problem.price[term], problem.weight[term, calls][:, None]
+            alone = price[:, at].T + price[at, :]
+            np.add.at(total, mine, weight * (state.diagonal[term] - alone + state.diagonal[term][at][:, None]))
+    now = total[np.arange(len(members)), place]
+    total = np.where(_group_open(state, label, len(members)), total, np.inf)
+    gain = now - total.min(axis=1)
+    tempted = np.flatnonzero(gain > TOLERANCE * (1.0 + np.abs(now)))
+    order = tempted[np.argsort(-gain[tempted], kind="stable")]
+    return sum(_relocate(state, members[g], int(total[g].argmin())) for g in order.tolist())
 
 
-def _together(state: State) -> list[tuple[list[int], int]]:
-    """Groups of two and more services that call each other within one sub-cluster, with that sub-cluster."""
+def _group_open(state: State, label: Ints, count: int) -> Bools:
+    """[G, C] where all members of a group may stand, room for all of them together."""
+    problem = state.problem
+    grouped = np.flatnonzero(label >= 0)
+    forbidden = np.zeros((count, problem.shape[1]), dtype=np.int64)
+    np.add.at(forbidden, label[grouped], (~problem.allowed[grouped]).astype(np.int64))
+    need = np.zeros((count, problem.demand.shape[1]))
+    whole = np.maximum(problem.replicas[grouped], 1)
+    np.add.at(need, label[grouped], problem.demand[grouped] * whole[:, None])
+    fits = ((need[:, None] <= state.slack[None]) | (need[:, None] <= 0)).all(axis=2)
+    return np.asarray((forbidden == 0) & fits)
+
+
+def _together(state: State) -> tuple[list[list[int]], Ints, Ints]:
+    """Groups of two and more services that call each other within one sub-cluster: their members, each service's group
+    [S] (-1: none), and where each group stands."""
     problem = state.problem
     plain = state.counts.any(axis=1) & ~state.options.listed
     place = np.where(plain, state.counts.argmax(axis=1), -1)
     same = plain[problem.caller] & (place[problem.caller] == place[problem.callee])
     parts = components(len(place), problem.caller[same], problem.callee[same])
-    return [(members, int(place[members[0]])) for members in parts if len(members) > 1]
+    members = [part for part in parts if len(part) > 1]
+    label = np.full(len(place), -1, dtype=np.int64)
+    for group, part in enumerate(members):
+        label[part] = group
+    return members, label, np.array([place[part[0]] for part in members], dtype=np.int64)
 
 
 def components(count: int, left: Ints, right: Ints) -> list[list[int]]:
@@ -162,26 +200,6 @@ def components(count: int, left: Ints, right: Ints) -> list[list[int]]:
     for node in range(count):
         parts.setdefault(root(node), []).append(node)
     return list(parts.values())
-
-
-def _move_group(state: State, members: list[int], place: int) -> int:
-    problem = state.problem
-    inside = set(members)
-    whole = np.maximum(problem.replicas[members], 1)
-    need = (problem.demand[members] * whole[:, None]).sum(axis=0)
-    total = state.cost_at[members].sum(axis=0)
-    for member in members:
-        for call in state.calls_of(member)[0].tolist():
-            if int(problem.callee[call]) in inside:
-                cost = np.tensordot(problem.weight[:, call], problem.price, axes=1)
-                total -= cost[:, place] + cost[place, :] - np.diag(cost) - cost[place, place]
-    good = problem.allowed[members].all(axis=0) & ((need <= state.slack) | (need <= 0)).all(axis=1)
-    now = float(total[place])
-    total = np.where(good, total, np.inf)
-    target = int(total.argmin())
-    if target == place or not total[target] < now - least(now):
-        return 0
-    return int(_relocate(state, members, target))
 
 
 def _relocate(state: State, members: list[int], target: int) -> bool:
@@ -252,7 +270,7 @@ def _exchange_pairs(state: State, place: int) -> list[tuple[int, int]]:
     )
     saved = np.where((room | (more <= 0)).all(axis=2), gain[outer][None] - loss, -np.inf)
     rows, columns = np.nonzero(saved > TOLERANCE)
-    order = np.argsort(-saved[rows, columns], kind="stable")[:EXCHANGES]
+    order = np.argsort(-saved[rows, columns], kind="stable")[: 4 * EXCHANGES]
     return [(int(plain[inner[rows[k]]]), int(plain[outer[columns[k]]])) for k in order]
 
 
