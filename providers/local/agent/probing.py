@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
 from providers.local.agent import grpc_health
 from providers.local.agent.processes import CannotStart, Command, Process, Processes
-from providers.local.agent.template import Action, Exec, HttpGet, Template
+from providers.local.agent.template import Action, Exec, Grpc, HttpGet, Template
 
+CHUNK_BYTES: Final = 16 * 1024
 HEAD_LIMIT_BYTES: Final = 64 * 1024
+# As much of a body is read as a kubelet reads, and the end of it is not waited for long.
+BODY_LIMIT_BYTES: Final = 10 * 1024
+REST_S: Final = 0.25
 _STATUS: Final = re.compile(rb"^HTTP/1\.[01] ([0-9]{3})")
 
 
@@ -35,33 +41,29 @@ class Subject:
     processes: Processes
 
 
-class _Exchange(asyncio.Protocol):
-    """Sends a request and hands what comes back to `judge` until it answers."""
+class _Wire:
+    """One connection. Plain sockets of the loop: for a question a second per pod, streams cost too much."""
 
-    def __init__(self, request: bytes, judge: Callable[[_Exchange], Answer | None]) -> None:
-        self.received = bytearray()
-        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.transport: asyncio.Transport | None = None
-        self._request = request
-        self._judge = judge
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._loop = asyncio.get_running_loop()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
-        self.transport = transport
-        transport.write(self._request)
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def to(cls, host: str, port: int) -> AsyncIterator[_Wire]:
+        """Connect. Raises: OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
+            await asyncio.get_running_loop().sock_connect(connection, (host, port))
+            yield cls(connection)
 
-    def data_received(self, data: bytes) -> None:
-        self.received += data
-        answer = self._judge(self)
-        if answer is None and len(self.received) > HEAD_LIMIT_BYTES:
-            answer = Answer(False, "the answer is not understood")
-        if answer is not None and not self.answer.done():
-            self.answer.set_result(answer)
+    async def send(self, data: bytes) -> None:
+        """Send all of it."""
+        await self._loop.sock_sendall(self._socket, data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        if not self.answer.done():
-            self.answer.set_result(Answer(False, "the connection was closed without an answer"))
+    async def receive(self) -> bytes:
+        """What comes next, empty at the end."""
+        return await self._loop.sock_recv(self._socket, CHUNK_BYTES)
 
 
 async def ask(action: Action, subject: Subject, timeout_s: float) -> Answer:
@@ -81,17 +83,10 @@ async def _ask(action: Action, subject: Subject) -> Answer:
     if action.http_get:
         return await _http(action.http_get, subject)
     if action.grpc:
-        port = _port(subject, action.grpc.port)
-        return await _exchange(
-            subject.address, port, grpc_health.request(f"{subject.address}:{port}", action.grpc.service), _judge_grpc
-        )
+        return await _grpc(action.grpc, subject)
     if action.tcp_socket:
-        host = action.tcp_socket.host or subject.address
-        transport, _ = await asyncio.get_running_loop().create_connection(
-            asyncio.Protocol, host, _port(subject, action.tcp_socket.port)
-        )
-        transport.abort()
-        return Answer(True)
+        async with _Wire.to(action.tcp_socket.host or subject.address, _port(subject, action.tcp_socket.port)):
+            return Answer(True)
     if action.exec:
         return await _exec(action.exec, subject)
     if action.sleep:
@@ -111,47 +106,63 @@ async def _http(get: HttpGet, subject: Subject) -> Answer:
     lines = [f"GET {get.path if get.path.startswith('/') else '/' + get.path} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     request = "\r\n".join([*lines, "", ""]).encode("utf-8", "replace")
-    context = None
     if get.scheme == "HTTPS":
-        # As a kubelet: the pod's certificate is not verified.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return await _exchange(host, port, request, _judge_http, context)
+        return await _https(host, port, request)
+    async with _Wire.to(host, port) as wire:
+        await wire.send(request)
+        head = await wire.receive()
+        while b"\n" not in head and 0 < len(head) < HEAD_LIMIT_BYTES:
+            more = await wire.receive()
+            if not more:
+                break
+            head += more
+        answer = _judge(head)
+        # Hanging up in the middle of an answer would fill the pod's log with complaints.
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(REST_S):
+                left = BODY_LIMIT_BYTES
+                while left > 0 and (more := await wire.receive()):
+                    left -= len(more)
+    return answer
 
 
-async def _exchange(
-    host: str,
-    port: int,
-    request: bytes,
-    judge: Callable[[_Exchange], Answer | None],
-    context: ssl.SSLContext | None = None,
-) -> Answer:
-    loop = asyncio.get_running_loop()
-    transport, exchange = await loop.create_connection(lambda: _Exchange(request, judge), host, port, ssl=context)
+async def _https(host: str, port: int, request: bytes) -> Answer:
+    """As a kubelet: the pod's certificate is not verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection(host, port, ssl=context)
     try:
-        return await exchange.answer
+        writer.write(request)
+        return _judge(await reader.readline())
     finally:
-        transport.abort()
+        writer.transport.abort()
 
 
-def _judge_http(exchange: _Exchange) -> Answer | None:
-    if b"\n" not in exchange.received:
-        return None
-    match = _STATUS.match(exchange.received)
+def _judge(head: bytes) -> Answer:
+    if not head:
+        return Answer(False, "the connection was closed without an answer")
+    match = _STATUS.match(head)
     if match is None:
         return Answer(False, "the answer is not HTTP/1")
     status = int(match.group(1))
     return Answer(200 <= status < 400, f"HTTP status {status}")
 
 
-def _judge_grpc(exchange: _Exchange) -> Answer | None:
-    reply = grpc_health.read(bytes(exchange.received))
-    if reply.acknowledge and exchange.transport is not None:
-        exchange.transport.write(grpc_health.SETTINGS_ACKNOWLEDGED)
-        exchange.received[: reply.consumed] = b""
-    if reply.status is None:
-        return None
-    return Answer(reply.status == grpc_health.SERVING, f"gRPC health status {reply.status}")
+async def _grpc(grpc: Grpc, subject: Subject) -> Answer:
+    port = _port(subject, grpc.port)
+    async with _Wire.to(subject.address, port) as wire:
+        await wire.send(grpc_health.request(f"{subject.address}:{port}", grpc.service))
+        unread = b""
+        while more := await wire.receive():
+            reply = grpc_health.read(unread + more)
+            unread = (unread + more)[reply.consumed :]
+            if reply.acknowledge:
+                await wire.send(grpc_health.SETTINGS_ACKNOWLEDGED)
+            if reply.status is not None:
+                return Answer(reply.status == grpc_health.SERVING, f"gRPC health status {reply.status}")
+            if len(unread) > HEAD_LIMIT_BYTES:
+                break
+    return Answer(False, "the answer is not gRPC")
 
 
 async def _exec(program: Exec, subject: Subject) -> Answer:

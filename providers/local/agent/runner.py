@@ -211,6 +211,8 @@ class Runner:
 
     def _copy(self, child: Child) -> bool:
         """Move output to the log. Returns: whether there may be more right now."""
+        if child.output < 0:  # closed by an event of the same round
+            return False
         try:
             data = os.read(child.output, CHUNK_BYTES)
         except BlockingIOError:

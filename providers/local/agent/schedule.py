@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -9,6 +10,8 @@ from providers.local.agent.template import Probe
 
 QUICK_S: Final = 0.05
 QUICK_SHARE: Final = 0.1
+# Regular questions are asked on full tenths of a second: those of many pods then share one awakening of the agent.
+GRID_S: Final = 0.1
 
 FIRST_RESTART_S: Final = 0.05
 LONGEST_RESTART_S: Final = 30.0
@@ -35,8 +38,8 @@ class ProbeState:
             return max(now, self.started + self.probe.initial_delay_seconds)
         period = float(self.probe.period_seconds)
         if not self.passed and self.kind != "liveness" and self.probe.initial_delay_seconds == 0:
-            period = min(period, max(QUICK_S, (now - self.started) * QUICK_SHARE))
-        return max(now, asked + period)
+            return max(now, asked + min(period, max(QUICK_S, (now - self.started) * QUICK_SHARE)))
+        return math.ceil(max(now, asked + period - GRID_S) / GRID_S) * GRID_S
 
     def record(self, success: bool, now: float) -> bool | None:
         """Take one result. Returns: True or False once the threshold for it is reached, None before."""

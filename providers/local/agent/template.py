@@ -75,7 +75,7 @@ class Source(Part):
 class Variable(Part):
     """One entry of `env`."""
 
-    name: Annotated[str, Field(pattern=r"^[^=\0]+$")]
+    name: Annotated[str, Field(pattern=r"^[^=\x00]+$")]
     value: str = ""
     value_from: Source | None = None
 
@@ -106,7 +106,7 @@ class Header(Part):
     """One HTTP header of a probe."""
 
     name: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
-    value: Annotated[str, Field(pattern=r"^[^\r\n\0]*$")] = ""
+    value: Annotated[str, Field(pattern=r"^[^\r\n\x00]*$")] = ""
 
 
 class HttpGet(Part):
