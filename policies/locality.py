@@ -7,6 +7,7 @@ rule, and counts as the longest on Earth for a soft one.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -109,14 +110,13 @@ class LocalityEngine:
         """`latency`: what the users' mean latency costs. `call-latency`: the same for calls, by `CALL_SHARE`."""
         shape = (len(view.services), len(view.subclusters))
         denied, price, worth = np.zeros(shape, dtype=bool), np.zeros(shape), np.zeros(shape[0])
-        latencies = _Latencies(view)
         for sections, services in grouped(view, self.name):
             users, rate = _users(sections), _worth(sections)
             rows = list(services)
             worth[rows] = rate
             if users is None:
                 continue
-            mean = latencies.mean_ms(users)
+            mean = _mean_ms(users, view.places)
             price[rows] = rate * np.where(np.isnan(mean), UNKNOWN_MS, mean)
             most = min((limit for _, limit in _limits(sections)), default=np.inf)
             denied[rows] = ~(mean <= most) if np.isfinite(most) else False
@@ -133,7 +133,7 @@ class LocalityEngine:
         users = _users(sections)
         if users is None:
             return ()
-        mean = float(_Latencies(view).mean_ms(users)[subcluster])
+        mean = float(_mean_ms(users, view.places)[subcluster])
         found = []
         for section, limit in _limits(sections):
             if np.isnan(mean):
@@ -182,22 +182,12 @@ def _shown(users: Users) -> str:
     return "[" + ", ".join(group.region or group.country or "" for group in users) + "]"
 
 
-class _Latencies:
-    """Users' mean latencies to all sub-clusters of a view, each mix of users worked out once."""
-
-    def __init__(self, view: FleetView):
-        self._places = view.places
-        self._known: dict[Users, Floats] = {}
-
-    def mean_ms(self, users: Users) -> Floats:
-        """[C] milliseconds, NaN where unknown."""
-        found = self._known.get(users)
-        if found is None:
-            share = np.array([1.0 if group.share is None else group.share for group in users])
-            matrix = latency_matrix([*(group.place() for group in users), *self._places])
-            block = matrix[: len(users), len(users) :]
-            found = self._known[users] = np.asarray(share / share.sum() @ block, dtype=np.float64)
-        return found
+@lru_cache(maxsize=256)
+def _mean_ms(users: Users, places: tuple[Place, ...]) -> Floats:
+    """[C] the users' mean latency to each place in milliseconds, NaN where unknown; not to be written to."""
+    share = np.array([1.0 if group.share is None else group.share for group in users])
+    matrix = latency_matrix([*(group.place() for group in users), *places])
+    return np.asarray(share / share.sum() @ matrix[: len(users), len(users) :], dtype=np.float64)
 
 
 def _call_terms(view: FleetView, worth: Floats, latency_ms: Floats) -> tuple[PairTerm, ...]:

@@ -44,8 +44,8 @@ def rule_reasons(request: PlanRequest, service: int, subcluster: int) -> tuple[R
     if request.infeasible[service, subcluster]:
         found += feasibility_reasons(request.view, request.images, service, subcluster)
     found += policy_reasons(request, service, subcluster)
-    for term, price in sorted(request.prices.items()):
-        if np.isnan(price[service, subcluster]):
+    for term in sorted(request.prices) if request.priceless[service, subcluster] else ():
+        if np.isnan(request.prices[term][service, subcluster]):
             text = f"no {term} price is known there, and unknown is not free; state spec.pricing"
             found.append(Reason("PriceUnknown", f"without a known {term} price", text, "spec.pricing"))
     return tuple(found)
@@ -75,6 +75,11 @@ def obstacles(request: PlanRequest, state: State, service: int, subcluster: int)
     if request.problem.fixed[service]:
         text = "the service is held where it is: it is pinned, or on the move"
         return Obstacles(True, (Reason("Held", "not where it is held", text),))
+    if not state.options.listed[service] and not state.blocked[service, subcluster] and not len(state.spent):
+        row = state.row(service, subcluster)
+        if state.rows_fit(service, row[None])[0]:
+            return None
+        return Obstacles(False, _room_reasons(request, state, service, subcluster, row[None]))
     rows = rows_using(request, state, service, subcluster)
     if not len(rows):
         return Obstacles(True, _spread_reasons(request, service))

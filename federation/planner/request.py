@@ -60,6 +60,14 @@ class PlanRequest:
         return result
 
     @cached_property
+    def priceless(self) -> Bools:
+        """[S, C] where some price is unknown."""
+        result = np.zeros((len(self.view.services), len(self.view.subclusters)), dtype=bool)
+        for price in self.prices.values():
+            result |= np.isnan(price)
+        return result
+
+    @cached_property
     def pair_terms(self) -> tuple[str, ...]:
         """The names of the pair terms, in the order of `Problem.price`."""
         return tuple(pair.term for opinion in self.opinions for pair in opinion.pairs)
@@ -151,7 +159,7 @@ def _problem(request: PlanRequest) -> Problem:
     unary = np.zeros(shape)
     for price in request.prices.values():
         unary += price
-    allowed = ~request.infeasible & ~np.isnan(unary)
+    allowed = ~request.infeasible & ~request.priceless
     for opinion in request.opinions:
         if opinion.denied is not None:
             allowed &= ~opinion.denied

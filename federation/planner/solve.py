@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 PART_SERVICES = 14
 """A part of the call graph up to this size is solved exactly as a whole; of larger ones, neighbourhoods."""
 HOOD_SERVICES = 8
-PART_NODES = 4000
-"""How many nodes the exact search of one part may look at ..."""
-TOTAL_NODES = 12000
+HOOD_NODES = 400
+PART_NODES = 600
+"""How many nodes the exact search of one part may look at, its share of the total where that is more ..."""
+TOTAL_NODES = 40000
 """... and of all parts together; counted, not timed, so that the same input gives the same plan."""
+NODES_PER_SERVICE = 8
+"""What setting up a search costs, in nodes for each service in it."""
 SETTLED_NODES = 2000
 """Of these, how many may go to parts of which nothing is new."""
 WHOLE_SERVICES = 18
@@ -64,6 +67,7 @@ def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, float]:
     moved = (state.counts != state.problem.current).any(axis=1)
     fresh = [bool(moved[part].any()) for part in parts]
     left = TOTAL_NODES
+    most = max(PART_NODES, TOTAL_NODES // len(parts)) if parts else PART_NODES
     proven: dict[int, float] = {}
     for index in sorted(range(len(parts)), key=lambda each: not fresh[each]):
         part = parts[index]
@@ -72,13 +76,14 @@ def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, float]:
         if left <= 0:
             break
         if len(part) <= PART_SERVICES:
-            outcome = solve_group(state, part, min(PART_NODES, left))
-            left -= outcome.nodes
+            outcome = solve_group(state, part, min(most, left))
+            left -= outcome.nodes + NODES_PER_SERVICE * len(part)
             if outcome.proven and outcome.roomy:
                 proven[index] = part_cost(state, part) - slack_for_staying(state.problem, part)
         else:
             for hood in _hoods(state, part):
-                left -= solve_group(state, hood, min(PART_NODES // 8, max(left, 1))).nodes
+                nodes = solve_group(state, hood, min(HOOD_NODES, max(left, 1))).nodes
+                left -= nodes + NODES_PER_SERVICE * len(hood)
     return proven
 
 
