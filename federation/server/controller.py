@@ -18,7 +18,7 @@ from federation.engine.runtime import ThreadRuntime
 from federation.errors import FederationError
 from federation.intake.resources import validate
 from federation.server.app import make_wsgi
-from federation.server.auth import read_token
+from federation.server.auth import token_from
 from federation.server.serve import ApiServer, parse_listen
 from federation.store.sql import open_store
 
@@ -41,7 +41,7 @@ def serve(options: ServeOptions) -> None:
 
     Raises: FederationError when the store, the token or the address can't be had, or when the engine ends by itself."""
     address = parse_listen(options.listen)
-    token = read_token(options.token_file)
+    token = token_from(options.token_file)
     store = open_store(options.store)
     runtime = ThreadRuntime()
     stopping = threading.Event()
