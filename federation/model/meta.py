@@ -24,6 +24,7 @@ FLEET = ""
 """The namespace of a fleet-scoped object: none."""
 
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
+_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _LABEL_NAME = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
 _PREFIX = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 
@@ -39,6 +40,15 @@ def _name(value: str) -> str:
     if not _NAME.match(value):
         raise ValueError(
             f"{value!r} is not a name: use at most 253 lower-case letters, digits, '-' and '.', "
+            "beginning and ending with a letter or digit"
+        )
+    return value
+
+
+def _namespace(value: str) -> str:
+    if value and not _LABEL.match(value):
+        raise ValueError(
+            f"{value!r} is not a namespace: use at most 63 lower-case letters, digits and '-', "
             "beginning and ending with a letter or digit"
         )
     return value
@@ -83,6 +93,7 @@ Timestamp = Annotated[float, BeforeValidator(_timestamp), PlainSerializer(format
 Version = Annotated[int, BeforeValidator(_version), PlainSerializer(str, str, when_used="json")]
 """A resource version: grows with every write to the store; text on the wire, as in Kubernetes."""
 Name = Annotated[str, AfterValidator(_name)]
+Namespace = Annotated[str, AfterValidator(_namespace)]
 LabelKey = Annotated[str, AfterValidator(_label_key)]
 LabelValue = Annotated[str, AfterValidator(_label_value)]
 Labels = dict[LabelKey, LabelValue]
@@ -138,7 +149,7 @@ class Metadata(Value):
     """Kubernetes object metadata, as far as Roam uses it."""
 
     name: Name
-    namespace: str = FLEET
+    namespace: Namespace = FLEET
     labels: Labels = {}
     annotations: dict[str, str] = {}
     uid: str = ""
