@@ -10,9 +10,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from federation.contracts.store import Create, Delete, Replace, Store, Write
+from federation.engine.deciding import migration_rules
 from federation.errors import AlreadyExists, InvalidInput, NotFound, StaleWrite
 from federation.model.meta import API_VERSION, FLEET, Key, Resource
+from federation.model.microservice import Microservice
 from federation.model.migration import Migration
+from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.redact import is_redacted, restore
 from federation.server.admission import check_create, check_replace, refuse_delete
 from federation.server.answers import Answer, Refused, status, wire
@@ -157,6 +160,8 @@ class Objects:
             own, missing = restore(own, {} if old is None else _dump(old))
             if missing:
                 raise InvalidInput(f"a Secret's value is a placeholder: {missing[0]}", field="spec.objects")
+        if old is None and route.kind is Migration:
+            own = self._with_strategy(own)
         new = self.validate(own)
         if not isinstance(new, route.kind):
             raise Refused(400, f"a {type(new).kind_name} can't be written to {route.kind.plural}")
@@ -178,6 +183,21 @@ class Objects:
             return self.store.get(kind, key)
         except NotFound:
             return None
+
+    def _with_strategy(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A new migration moves as the service's policies say, as far as it does not say itself."""
+        spec = document.get("spec")
+        if not isinstance(spec, dict) or not isinstance(spec.get("service"), str):
+            return document
+        service = self.find(Microservice, Key(document["metadata"].get("namespace") or FLEET, spec["service"]))
+        if service is None:
+            return document
+        policies: list[Policy] = [
+            *self.store.list(ClusterPlacementPolicy).items,
+            *self.store.list(PlacementPolicy, namespace=service.metadata.namespace).items,
+        ]
+        strategy = migration_rules(service, tuple(policies)).strategy.model_dump(mode="json", by_alias=True)
+        return {**document, "spec": {**spec, "strategy": merge(strategy, spec.get("strategy") or {})}}
 
     def _write(self, write: Write) -> Resource:
         return self.store.write([write], now=self.clock())[0]

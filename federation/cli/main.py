@@ -1,0 +1,140 @@
+"""`roam`: picks the verb, turns every error into a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from federation import __version__
+from federation.cli.parsing import Parser, UsageShown
+from federation.errors import FederationError, InvalidInput, InvalidInputs, Unplaceable
+
+INTERRUPTED, BROKEN_PIPE = 130, 141
+_MOST_ERRORS = 50
+
+VERBS: dict[str, tuple[str, str]] = {
+    "serve": ("federation.cli.serve", "run the controller and its API"),
+    "apply": ("federation.cli.apply", "create or change objects from files"),
+    "get": ("federation.cli.get", "show objects"),
+    "plan": ("federation.cli.plan", "where everything would run, what it costs, and why"),
+    "why": ("federation.cli.why", "the reasons for and against each place of one service"),
+    "migrate": ("federation.cli.migrate", "move a running service to another sub-cluster"),
+    "unpin": ("federation.cli.unpin", "let the planner move a service again that was moved by hand"),
+    "sandbox": ("federation.cli.sandbox", "four local sub-clusters on this machine: up, down, status"),
+    "demo": ("federation.cli.demo", "a shop that roams under load, in the sandbox"),
+}
+"""Verb -> module and summary. A static table: the help needs none of the modules."""
+
+_EXITS = "0 done, 1 failed, 2 changes pending, 3 no room, 4 denied by policy, 5 timed out, 64 wrong usage or input"
+
+
+class _Verb(Protocol):
+    @staticmethod
+    def configure(parser: Parser) -> None: ...
+
+    @staticmethod
+    def run(args: object) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `roam` with these arguments (None: the process's); returns the exit code. No traceback without --debug."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = bool(os.environ.get("ROAM_DEBUG")) or "--debug" in _options(words)
+    if debug:
+        words = [word for word in _options(words) if word != "--debug"] + words[len(_options(words)) :]
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more when it closes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:
+        if debug:
+            raise
+        return _report(error)
+    return code
+
+
+def _run(words: list[str]) -> int:
+    if not words:
+        print(_help(), file=sys.stderr)
+        return InvalidInput.exit_code
+    first, *rest = words
+    if first in ("-h", "--help", "help"):
+        if first == "help" and rest:
+            return _run([rest[0], "--help"])
+        print(_help())
+        return 0
+    if first in ("-V", "--version", "version"):
+        print(f"roam {__version__}")
+        return 0
+    if first not in VERBS:
+        from federation.model.nearest import suggestion
+
+        if first.startswith("-"):
+            raise InvalidInput(f"{first!r} comes too early: write the verb first, as in roam get ms -A (roam --help)")
+        raise InvalidInput(f"{first!r} is not a verb of roam; {suggestion(first, VERBS)} (roam --help)")
+    module, summary = VERBS[first]
+    verb = cast(_Verb, import_module(module))
+    raw = cast("Callable[[list[str]], int] | None", getattr(verb, "run_raw", None))
+    if raw is not None:
+        return raw(rest)
+    parser = Parser(prog=f"roam {first}", description=summary[0].upper() + summary[1:] + ".")
+    verb.configure(parser)
+    try:
+        args = parser.parse_args(rest)
+    except UsageShown:
+        return 0
+    return verb.run(args)
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, InvalidInputs):
+        for one in error.errors[:_MOST_ERRORS]:
+            _complain(str(one))
+        if len(error.errors) > _MOST_ERRORS:
+            _complain(f"and {len(error.errors) - _MOST_ERRORS} more")
+        return error.exit_code
+    if isinstance(error, FederationError):
+        for line in str(error).splitlines() or [type(error).reason]:
+            _complain(line)
+        if isinstance(error, Unplaceable):
+            return 4 if error.denied else 3
+        return error.exit_code
+    if isinstance(error, OSError) and error.strerror:
+        _complain(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+        return 1
+    _complain(f"unexpected {type(error).__name__}: {error}; --debug shows where")
+    return 1
+
+
+def _complain(message: str) -> None:
+    print(f"roam: error: {message}", file=sys.stderr)
+
+
+def _options(words: list[str]) -> list[str]:
+    """The words before a `--`."""
+    return words[: words.index("--")] if "--" in words else words
+
+
+def _help() -> str:
+    width = max(len(verb) for verb in VERBS)
+    verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, (_, summary) in VERBS.items())
+    return f"""usage: roam VERB [options]
+
+One federation of on-premises clusters, GCE, EC2 and Azure.
+
+{verbs}
+
+  roam VERB --help    what a verb takes
+  roam --version      {__version__}
+  --debug             show where an unexpected error came from (or ROAM_DEBUG=1)
+
+New here? `roam demo`, or `roam sandbox up` and `roam apply -f examples/shop`.
+Exit codes: {_EXITS}."""

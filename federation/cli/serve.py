@@ -1,0 +1,63 @@
+"""`roam serve`: the controller and its API, in the foreground."""
+
+from __future__ import annotations
+
+import logging
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from federation.cli.context import DEFAULT_SERVER, TOKEN_FILE, write_context
+from federation.cli.output import note
+from federation.cli.parsing import home
+from federation.errors import InvalidInput
+
+STORE_FILE = "store.db"
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.epilog = (
+        "Ends on SIGTERM or Ctrl-C. What runs in the sub-clusters goes on without it, and the next `roam serve` on\n"
+        "the same store takes over where this one was."
+    )
+    parser.add_argument("--home", type=Path, metavar="DIR", help="Roam's folder (default: $ROAM_HOME or ~/.roam)")
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        default=DEFAULT_SERVER.partition("//")[2],
+        help="loopback address and port, port 0 for any free one (default: %(default)s)",
+    )
+    parser.add_argument("--store", type=Path, metavar="PATH", help=f"the store's file (default: DIR/{STORE_FILE})")
+    parser.add_argument(
+        "--token-file", type=Path, metavar="PATH", help=f"made if it is not there (default: DIR/{TOKEN_FILE})"
+    )
+    parser.add_argument(
+        "--write-context", action="store_true", help="make it the server that commands with this home talk to"
+    )
+    parser.add_argument("--log-level", choices=_LEVELS, default="warning", help="to stderr (default: %(default)s)")
+
+
+def run(args: Any) -> int:
+    """Serve until a signal comes."""
+    from federation.server.controller import ServeOptions, serve
+
+    logging.basicConfig(
+        level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    folder = (args.home or home()).expanduser().absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"can't be Roam's folder: {error.strerror}", file=str(folder)) from error
+    token_file = (args.token_file or folder / TOKEN_FILE).expanduser().absolute()
+
+    def ready(url: str) -> None:
+        if args.write_context:
+            write_context(folder, url, token_file)
+        note(f"roam serves {url} (token: {token_file}, process {os.getpid()})")
+
+    serve(ServeOptions((args.store or folder / STORE_FILE).expanduser(), token_file, args.listen, ready))
+    return 0
