@@ -15,7 +15,7 @@ from federation.engine.deciding import DecisionEngine, Judgement
 from federation.engine.fleet import Fleet
 from federation.engine.journal import Journal
 from federation.engine.services import ServiceReconciler, World
-from federation.errors import Expired
+from federation.errors import Expired, Unavailable
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
@@ -115,7 +115,7 @@ class Engine:
 
         Not before every sub-cluster was heard or has been silent for its window: with less, a table or a decision
         would be made from half of what runs."""
-        now = self._runtime.now()
+        now = self._runtime.monotonic()
         for key in [key for key, at in self._timers.items() if at <= now]:
             del self._timers[key]
             self._dirty[key] = None
@@ -128,10 +128,13 @@ class Engine:
         for key in dirty:
             again = self._reconciler.reconcile(key)
             if again is not None:
-                self._timers[key] = again
+                # Kept on the clock that never jumps; the record's own times are judged anew when it rings.
+                self._timers[key] = now + again - self._runtime.now()
+            else:
+                self._timers.pop(key, None)
 
     def _sleep_s(self) -> float:
-        now, mono = self._runtime.now(), self._runtime.monotonic()
+        mono = self._runtime.monotonic()
         times = [MAX_SLEEP_S]
         tick = self._fleet.next_tick()
         if tick is not None:
@@ -141,7 +144,7 @@ class Engine:
         if not self._journal.idle:
             times.append(STORE_RETRY_S if self._journal.failing else 0.0)
         if self._ready or self._fleet.known:
-            times += [at - now for at in self._timers.values()]
+            times += [at - mono for at in self._timers.values()]
             due = self._deciding.due_at()
             if due is not None:
                 times.append(due - mono)
@@ -174,12 +177,19 @@ class Engine:
             changes, self._since = answer
             for change in changes:
                 self._take(change)
-        elif isinstance(error, Expired):
-            self._load()
+        elif isinstance(error, Expired) and self._reload():
+            pass
         else:
             self._retry_store_at = self._runtime.monotonic() + STORE_RETRY_S
             return
         self._watch()
+
+    def _reload(self) -> bool:
+        try:
+            self._load()
+        except Unavailable:
+            return False
+        return True
 
     def _take(self, change: Change) -> None:
         if self._cache.apply(change):
@@ -212,7 +222,7 @@ class Engine:
 
     def _on_service(self, service: Microservice, *, deleted: bool) -> None:
         self._dirty[service.key] = None
-        for caller in self._workloads.callers(service.key):
+        for caller in sorted(self._workloads.callers(service.key)):
             self._dirty[caller] = None
         if deleted:
             self._workloads.forget(service.key)

@@ -104,7 +104,8 @@ class GatewayLink:
         """When `tick` has something to do (monotonic seconds)."""
         times = [next_judgement(self.pulse, window_s=WINDOW_S, recovery_s=0.0)]
         times.append(None if self._observing else self._next_observe)
-        times.append(self._backoff.not_before if self._backoff is not None else None)
+        if self._dirty and not self._applying and self._backoff is not None:
+            times.append(self._backoff.not_before)
         return min((time for time in times if time is not None), default=None)
 
     def _apply(self) -> None:

@@ -15,6 +15,8 @@ from federation.reconcile.routing import Load
 
 PREPARE_TIMEOUT_S = 120.0
 """How long the target's copy may take to become ready before the move is undone."""
+CLOCK_SLACK_S = 1.0
+"""A step that began later than this in the future tells of a clock that was set back."""
 ENOUGH_REQUESTS = 20
 """How many requests the target must have seen in a step before its error rate says anything."""
 
@@ -56,6 +58,9 @@ def plan_migration(migration: Migration, facts: MigrationFacts, now: float) -> A
     Call it again after the step was stored. Before Retired any fault leads to RollingBack; from Retired on, only
     forward."""
     phase = migration.status.phase
+    if migration.status.since > now + CLOCK_SLACK_S:
+        # The clock was set back: without this, every wait would last that much longer.
+        return _enter(migration, phase, now, migration.status.message)
     if phase == "Retired":
         return _enter(migration, "Succeeded", now, "source is gone") if facts.source_gone else None
     if phase == "RollingBack":
@@ -76,7 +81,7 @@ def plan_migration(migration: Migration, facts: MigrationFacts, now: float) -> A
 
 
 def waits_until(migration: Migration, now: float) -> float | None:
-    """When time alone may let the migration advance (seconds since 1970); None when only facts can."""
+    """When time alone may let the migration advance (seconds since 1970, after `now`); None when only facts can."""
     status, canary = migration.status, migration.spec.strategy.canary
     waits = {
         "Prepared": PREPARE_TIMEOUT_S,
@@ -85,7 +90,9 @@ def waits_until(migration: Migration, now: float) -> float | None:
         "RollingBack": parse_duration_s(canary.drain_timeout),
     }
     wait_s = waits.get(status.phase)
-    return None if wait_s is None else max(status.since + wait_s, now)
+    if wait_s is None or status.since + wait_s <= now:
+        return None
+    return status.since + wait_s
 
 
 def _fault(migration: Migration, facts: MigrationFacts) -> str:
