@@ -22,7 +22,7 @@ def members(code: str) -> frozenset[str]:
         return data.jurisdictions()[code]
     if code in data.countries():
         return frozenset({code})
-    raise InvalidInput(f"unknown country or jurisdiction {code!r}; {_country_hint(code)}")
+    raise InvalidInput(f"unknown country or jurisdiction {code!r}; {_code_hint(code)}")
 
 
 def is_known(code: str) -> bool:
@@ -132,13 +132,26 @@ def _unknown_region(region: str, cloud: str | None) -> str:
     return f"unknown region {region!r}{where}; {hint}"
 
 
-def _country_hint(code: str) -> str:
-    by_name = {country.name: country.code for country in data.countries().values()}
+def _code_hint(code: str) -> str:
+    """What may have been meant by an unknown code of a country or jurisdiction."""
     folded = code.casefold()
-    close = [known for known in data.jurisdictions() if len(code) > 1 and known.casefold().startswith(folded)]
-    close += [code.upper()] if code.upper() in data.countries() else []
-    close += nearest(code, data.jurisdictions())
-    close += [by_name[name] for name in nearest(code, by_name)]
+    known = [*data.jurisdictions(), *data.countries()]
+    close = [one for one in known if one.casefold() == folded]
+    close = close or [one for one in data.jurisdictions() if len(code) > 1 and one.casefold().startswith(folded)]
+    close = close or [*nearest(code, data.jurisdictions()), *_countries_named(code)]
     if close:
-        return f"did you mean {' or '.join(dict.fromkeys(close))}?"
+        return f"did you mean {' or '.join(close)}?"
     return f"write an ISO 3166-1 alpha-2 code such as DE, or one of {', '.join(sorted(data.jurisdictions()))}"
+
+
+def _country_hint(code: str) -> str:
+    """What may have been meant by an unknown code of a country."""
+    close = [code.upper()] if code.upper() in data.countries() else _countries_named(code)
+    if len(data.jurisdictions().get(code, ())) == 1:
+        close = sorted(data.jurisdictions()[code])
+    return f"did you mean {' or '.join(close)}?" if close else "write an ISO 3166-1 alpha-2 code such as DE"
+
+
+def _countries_named(name: str) -> list[str]:
+    by_name = {country.name: country.code for country in data.countries().values()}
+    return [by_name[one] for one in nearest(name, by_name)]
