@@ -55,7 +55,7 @@ class KubeObject:
 def unfold(document: Document) -> Iterator[Document]:
     """The document, or the items of the Kubernetes list that it is. Raises InvalidInput for items that are no list."""
     value = document.value
-    if not isinstance(value, dict) or not isinstance(value.get("kind"), str) or not value["kind"].endswith("List"):
+    if not isinstance(value, dict) or not _is_list(value):
         yield document
         return
     items = value.get("items", [])
@@ -63,6 +63,13 @@ def unfold(document: Document) -> Iterator[Document]:
         raise Spot(document.file, document.lines).error(f"{shown(items)} is not a list", ("items",))
     for index, item in enumerate(items):
         yield from unfold(Document(document.file, item, part_at(document.lines, ("items", index))))
+
+
+def _is_list(value: dict[str, Any]) -> bool:
+    """Whether it is `List`, or a kind's own such as `ServiceList`; a resource whose name ends so has a spec or name."""
+    kind, metadata = value.get("kind"), value.get("metadata")
+    named = isinstance(metadata, dict) and "name" in metadata
+    return kind == "List" or (isinstance(kind, str) and kind.endswith("List") and "items" in value and not named)
 
 
 def is_roam(document: Document, errors: list[InvalidInput]) -> bool | None:

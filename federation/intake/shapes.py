@@ -34,6 +34,8 @@ def _port_or_name(value: object) -> object:
     return value
 
 
+Namespace = Name | Literal[""]
+"""Empty is as good as absent."""
 IntOrPercent = Annotated[Natural | str, BeforeValidator(_int_or_percent)]
 PortOrName = Annotated[int | str, BeforeValidator(_port_or_name)]
 
@@ -48,7 +50,7 @@ class Meta(Shape):
     """Metadata of a workload or service."""
 
     name: Name
-    namespace: Name | None = None
+    namespace: Namespace | None = None
     labels: Labels | None = None
     annotations: dict[str, str] | None = None
 
@@ -57,7 +59,7 @@ class AnyMeta(Shape):
     """Metadata of any other object; some kinds allow more than DNS names."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
-    namespace: Name | None = None
+    namespace: Namespace | None = None
     labels: Labels | None = None
     annotations: dict[str, str] | None = None
 

@@ -191,3 +191,11 @@ spec: {selector: {part-of: shop, app: d%(i)d}, ports: [{name: grpc, port: 80, ta
     assert [call.service for one in manifests.microservices for call in one.spec.calls] == [
         f"d{(i + 1) % 2000}" for i in range(2000)
     ]
+
+
+def test_lists_are_unfolded_but_not_what_is_only_called_so() -> None:
+    config = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "%s", "namespace": "", "creationTimestamp": null}}'
+    text = '{"apiVersion": "v1", "kind": "ConfigMapList", "items": [' + config % "a" + "," + config % "b" + "]}"
+    text += '{"apiVersion": "example.org/v1", "kind": "AllowList", "metadata": {"name": "c"}, "items": [1]}'
+    manifests = load(["-"], Schemas(), stdin=io.StringIO(text))
+    assert [item["metadata"]["name"] for item in manifests.unattached] == ["a", "b", "c"]
