@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from federation.sandbox.demo.evaluate import Act, build_report, missed_bars, report_act
+from federation.cli.demo.evaluate import Act, build_report, missed_bars, report_act
 from federation.sandbox.load import Record
 
 BEFORE = (0.0, 10.0)

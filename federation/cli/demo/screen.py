@@ -6,6 +6,7 @@ import time
 from collections import deque
 from types import TracebackType
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -13,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from federation.cli.demo.evaluate import Report
 from federation.sandbox.load import Figures
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -61,9 +63,9 @@ class Screen:
         """A command that a user could type just so."""
         self._console.print(Text.assemble("          ", ("$ ", "dim"), (text, "bold")))
 
-    def show(self, renderable: RenderableType) -> None:
-        """Something larger, such as a table."""
-        self._console.print(renderable)
+    def text(self, text: str) -> None:
+        """What a command printed, as it printed it."""
+        self._console.print(Text(text.rstrip()), soft_wrap=True)
 
     def load(self, figures: Figures | None, retried: int) -> None:
         """The newest figures of the load."""
@@ -89,6 +91,35 @@ class Screen:
         self._move = None
         self._refresh()
 
+    def result(self, report: Report) -> None:
+        """The figures of each act, and which bars were missed."""
+        self.title("What was measured")
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        for column in (
+            "act",
+            "from",
+            "to",
+            "seconds",
+            "requests",
+            "failed",
+            "retried",
+            "p50 ms",
+            "p99 ms",
+            "p99 before",
+        ):
+            table.add_column(column, justify="left" if column in ("act", "from", "to") else "right")
+        for act in report["acts"]:
+            names = ("from", "to", "seconds", "requests", "failed", "retried", "p50_ms", "p99_ms", "p99_before_ms")
+            table.add_row(f"{act['name']} {act['service']}", *(_cell(act[name]) for name in names))
+        self._console.print(table)
+        for act in report["acts"]:
+            if act["failed"]:
+                self._console.print(f"{act['name']}: the last failure was {act['last_failure_s']} s after it began")
+        for bar in report["missed"]:
+            self._console.print(Text(f"missed: {bar}", style="bold red"))
+        if not report["missed"]:
+            self._console.print(Text(f"every bar met, {report['violations']} rules broken", style="bold green"))
+
     def _refresh(self) -> None:
         if self._live.is_started:
             self._live.update(self._panel())
@@ -112,3 +143,7 @@ class Screen:
             bar.add_row(Text(f"{service} {phase}"), ProgressBar(total=100, completed=weight, width=40), f"{weight} %")
             parts.append(bar)
         return Panel(Group(*parts), title="the shop under load", border_style="cyan", expand=False)
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else str(value)
