@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from federation.errors import InvalidInput
@@ -161,6 +161,7 @@ def taken(text: str | bytes) -> Manifests | None:
         return None
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.lists(st.sampled_from(TOKENS), max_size=30).map("".join)))
 @example("{")
 @example("\ud800")
@@ -169,11 +170,13 @@ def test_any_text_is_manifests_or_invalid_input(text: str) -> None:
     taken(text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_manifests_or_invalid_input(data: bytes) -> None:
     taken(data)
 
 
+@settings(deadline=None)
 @given(st.lists(OBJECTS, max_size=4))
 def test_any_objects_are_manifests_or_invalid_input_in_yaml_as_in_json(objects: list[dict[str, Any]]) -> None:
     as_yaml = taken(yaml.safe_dump_all(objects, sort_keys=False))
@@ -184,6 +187,7 @@ def test_any_objects_are_manifests_or_invalid_input_in_yaml_as_in_json(objects: 
         assert as_yaml.unattached == as_json.unattached
 
 
+@settings(deadline=None)
 @given(VALUES.filter(lambda value: isinstance(value, dict)))
 def test_validate_takes_any_json(value: Any) -> None:
     with suppress(InvalidInput):
@@ -195,6 +199,7 @@ JSON_TEXTS = st.text(st.characters(exclude_characters="\x85\u2028\u2029"), max_s
 PLAIN = st.one_of(JSON_TEXTS, st.integers(-(2**63), 2**63), st.booleans())
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         PLAIN,
@@ -213,6 +218,7 @@ def test_json_read_as_yaml_is_the_same(value: Any) -> None:
         assert document.value == value
 
 
+@settings(deadline=None)
 @given(VARIABLES, TEXTS)
 def test_mentions_lie_in_order_and_name_known_services(variable: str, value: str) -> None:
     found = mentions(variable, value, DIRECTORY, "shop")
@@ -221,6 +227,7 @@ def test_mentions_lie_in_order_and_name_known_services(variable: str, value: str
     assert ends == sorted(ends)
 
 
+@settings(deadline=None)
 @given(VARIABLES.filter(lambda name: name != "DB_PORT"), TEXTS.filter(lambda text: "$(" not in text))
 def test_rewriting_changes_addresses_only(variable: str, value: str) -> None:
     after = replace({variable: value}, DIRECTORY, "shop", lambda service, port: f"<{service} {port}>")[variable]
@@ -231,6 +238,7 @@ def test_rewriting_changes_addresses_only(variable: str, value: str) -> None:
     assert re.sub("<[a-z-]+/[a-z-]+ [0-9]+>", "", after) == kept + value[at:]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(VARIABLES, st.text(alphabet="xyz 0123:/.,@-_", max_size=30), max_size=4))
 def test_rewriting_without_names_changes_nothing(environment: dict[str, str]) -> None:
     template = {
@@ -242,6 +250,7 @@ def test_rewriting_without_names_changes_nothing(environment: dict[str, str]) ->
     assert rewrite(once, addresses, "shop") == once
 
 
+@settings(deadline=None)
 @given(ENVIRONMENTS)
 def test_rewriting_twice_is_rewriting_once(environment: dict[str, str]) -> None:
     def address(service: str, port: int) -> str:

@@ -194,7 +194,7 @@ spec: {selector: {part-of: shop, app: d%(i)d}, ports: [{name: grpc, port: 80, ta
 
 
 def test_lists_are_unfolded_but_not_what_is_only_called_so() -> None:
-    config = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "%s", "namespace": "", "creationTimestamp": null}}'
+    config = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "%s", "namespace": "", "uid": null}}'
     text = '{"apiVersion": "v1", "kind": "ConfigMapList", "items": [' + config % "a" + "," + config % "b" + "]}"
     text += '{"apiVersion": "example.org/v1", "kind": "AllowList", "metadata": {"name": "c"}, "items": [1]}'
     manifests = load(["-"], Schemas(), stdin=io.StringIO(text))
