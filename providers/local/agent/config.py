@@ -53,7 +53,7 @@ class AgentConfig(Value):
     token_file: AbsolutePath
     capacity: Size
     gateway: tuple[str, ...] = ()
-    mark: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")] = "roam"
+    mark: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,200}$")] = "roam"
     stop_within: Duration = "10s"
 
     @property
