@@ -138,3 +138,7 @@ One federation of on-premises clusters, GCE, EC2 and Azure.
 
 New here? `roam demo`, or `roam sandbox up` and `roam apply -f examples/shop`.
 Exit codes: {_EXITS}."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
