@@ -16,7 +16,7 @@ from federation.sandbox import processes
 from federation.sandbox.layout import Claim, Layout
 
 NAME: Final = "controller"
-ROAM: Final = (sys.executable, "-m", "federation.cli.main")
+ROAM: Final = (sys.executable, "-m", "federation")
 APPLY_S: Final = 30.0
 
 

@@ -102,7 +102,7 @@ class Play:
         """Run the command as a person would; its errors are shown."""
         self._screen.command("roam " + " ".join(_short(argument) for argument in arguments))
         done = subprocess.run(
-            [sys.executable, "-m", "federation.cli.main", *arguments],
+            [sys.executable, "-m", "federation", *arguments],
             env=sandbox.environment(self._options.home),
             capture_output=True,
             text=True,
