@@ -19,6 +19,7 @@ from federation.sandbox.load import Figures
 
 BARS = "▁▂▃▄▅▆▇█"
 HISTORY = 48
+NO_TERMINAL_WIDTH = 110
 
 
 def sparkline(values: list[float]) -> str:
@@ -31,7 +32,7 @@ class Screen:
     """Prints steps to stderr, so that stdout stays for results. Without a terminal there are lines only."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or _console()
         self._started = time.monotonic()
         self._latencies: deque[float] = deque(maxlen=HISTORY)
         self._figures: Figures | None = None
@@ -61,7 +62,7 @@ class Screen:
 
     def command(self, text: str) -> None:
         """A command that a user could type just so."""
-        self._console.print(Text.assemble("          ", ("$ ", "dim"), (text, "bold")))
+        self._console.print(Text.assemble("          ", ("$ ", "dim"), (text, "bold")), soft_wrap=True)
 
     def text(self, text: str) -> None:
         """What a command printed, as it printed it."""
@@ -143,6 +144,12 @@ class Screen:
             bar.add_row(Text(f"{service} {phase}"), ProgressBar(total=100, completed=weight, width=40), f"{weight} %")
             parts.append(bar)
         return Panel(Group(*parts), title="the shop under load", border_style="cyan", expand=False)
+
+
+def _console() -> Console:
+    """On stderr; without a terminal wide enough for the tables, which a log can hold."""
+    console = Console(stderr=True, highlight=False)
+    return console if console.is_terminal else Console(stderr=True, highlight=False, width=NO_TERMINAL_WIDTH)
 
 
 def _cell(value: object) -> str:
