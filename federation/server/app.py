@@ -79,7 +79,9 @@ class Api:
             route = None if request.path == _APPLY else find_route(request.path)
             if route is not None and route.name is None and request.method == "GET" and request.flag("watch"):
                 lines = self._watches.open(route, request)
-                start_response("200 OK", [("Content-Type", "application/json"), *_NO_CACHE])
+                write = start_response("200 OK", [("Content-Type", "application/json"), *_NO_CACHE])
+                # Sends the head now: a client must not have to wait for the first change to know that it watches.
+                write(b"")
                 return lines
             return _send(self._answer(route, request), start_response, request)
         except Exception as error:

@@ -29,6 +29,8 @@ _THREADS_BESIDE_WATCHERS = 16
 _KEPT_CONNECTIONS = 256
 _SHUTDOWN_S = 5
 _START_S = 10.0
+_TICK_S = 0.1
+"""How often idle connections are looked through, and how soon a stop is noticed."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class ApiServer:
         self._server.max_request_header_size = limits.header_bytes
         self._server.max_request_body_size = limits.body_bytes
         self._server.keep_alive_conn_limit = _KEPT_CONNECTIONS
+        self._server.expiration_interval = _TICK_S
         self._server.patience = self._patience
         self._server.receive_s = limits.receive_s
         self._wanted = address
@@ -208,6 +211,12 @@ class _Gateway(wsgi.Gateway_10):
         environ["roam.is_gone"] = lambda: _is_gone(connection)
         return environ
 
+    def start_response(self, line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        """As WSGI says; an answer that closes the connection does so, whatever of the body is still to come."""
+        if ("Connection", "close") in headers:
+            self.req.close_connection = True
+        return super().start_response(line, headers, exc_info)
+
 
 class _Server(wsgi.Server):
     ConnectionClass = _Connection
@@ -217,6 +226,16 @@ class _Server(wsgi.Server):
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.gateway = _Gateway
+
+    @staticmethod
+    def bind_socket(socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
+        """As cheroot, but a socket that can't be bound is not left open."""
+        try:
+            socket_.bind(bind_addr)
+        except OSError:
+            socket_.close()
+            raise
+        return socket_
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         """What cheroot has to say goes to the log, as all else does."""
