@@ -14,15 +14,9 @@ from federation.engine.links import SubClusterLink
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.subcluster import Gateway
-from federation.reconcile.workload import build_workload
+from federation.reconcile.workload import build_workload, spoken_words
 
 DEFAULT_FIRST_PORT = 20000
-
-
-def called_key(service: Microservice, name: str) -> Key:
-    """The key behind a call's `service`: `name` in the caller's namespace, or `namespace/name`."""
-    namespace, slash, rest = name.partition("/")
-    return Key(namespace, rest) if slash else Key(service.metadata.namespace, name)
 
 
 def assign_ports(cache: Cache, journal: Journal, keys: Iterable[Key]) -> None:
@@ -59,28 +53,42 @@ class WorkloadBuilder:
 
     cache: Cache
     gateways: dict[str, GatewayLink]
-    _aliases: dict[Key, Key] = field(default_factory=dict)
-    _callers: dict[Key, set[Key]] = field(default_factory=dict)
+    _learnt: dict[Key, tuple[str, int]] = field(default_factory=dict)
+    _names: dict[Key, frozenset[str]] = field(default_factory=dict)
+    _owners: dict[str, set[Key]] = field(default_factory=dict)
+    _words: dict[Key, frozenset[str]] = field(default_factory=dict)
+    _speakers: dict[str, set[Key]] = field(default_factory=dict)
     _built: dict[tuple[Key, str], tuple[object, Workload]] = field(default_factory=dict)
 
     def learn(self, service: Microservice) -> None:
-        """Remember under which further names a service is reached, and whom it calls."""
-        for alias in service.spec.aliases:
-            self._aliases[Key(service.metadata.namespace, alias)] = service.key
-        for call in service.spec.calls:
-            self._callers.setdefault(called_key(service, call.service), set()).add(service.key)
-
-    def callers(self, key: Key) -> frozenset[Key]:
-        """Services that call `key`, under its name or an alias, and so carry its address."""
-        names = {key, *(alias for alias, owner in self._aliases.items() if owner == key)}
-        return frozenset().union(*(self._callers.get(name, set()) for name in names))
+        """Remember under which names a service is reached, and which names it may call."""
+        version = (service.metadata.uid, service.metadata.generation)
+        if self._learnt.get(service.key) == version:
+            return
+        self._unlink(service.key)
+        self._learnt[service.key] = version
+        self._names[service.key] = frozenset((service.metadata.name, *service.spec.aliases))
+        self._words[service.key] = spoken_words(service)
+        for name in self._names[service.key]:
+            self._owners.setdefault(name, set()).add(service.key)
+        for word in self._words[service.key]:
+            self._speakers.setdefault(word, set()).add(service.key)
 
     def forget(self, key: Key) -> None:
         """Drop what is kept of a service that is gone."""
-        for slot in [slot for slot in self._built if slot[0] == key]:
-            del self._built[slot]
-        for alias in [alias for alias, owner in self._aliases.items() if owner == key]:
-            del self._aliases[alias]
+        self._unlink(key)
+        self._built = {slot: kept for slot, kept in self._built.items() if slot[0] != key}
+
+    def _unlink(self, key: Key) -> None:
+        self._learnt.pop(key, None)
+        for name in self._names.pop(key, ()):
+            self._owners[name].discard(key)
+        for word in self._words.pop(key, ()):
+            self._speakers[word].discard(key)
+
+    def callers(self, key: Key) -> frozenset[Key]:
+        """Services that may call `key` under one of its names, and so carry its address."""
+        return frozenset().union(*(self._speakers.get(name, set()) for name in self._names.get(key, ())))
 
     def build(self, service: Microservice, link: SubClusterLink, replicas: int) -> Workload:
         """The workload of `service` for the sub-cluster of `link`."""
@@ -103,17 +111,21 @@ class WorkloadBuilder:
         gateway = next((g for _, g in sorted(self.gateways.items()) if g.near == link.name), None)
         if gateway is None:
             return {}
+        words, namespace = self._words.get(service.key, frozenset()), service.metadata.namespace
+        owners = {owner for word in words for owner in self._owners.get(word, ())}
         found: dict[tuple[str, int], str] = {}
-        namespace = service.metadata.namespace
-        names = [call.service for call in service.spec.calls] + [service.metadata.name, *service.spec.aliases]
-        for name in names:
-            called = called_key(service, name)
-            callee = self.cache.of(Microservice).get(self._aliases.get(called, called))
-            if callee is None:
-                continue
-            local = callee.metadata.namespace == namespace
-            for each in (callee.metadata.name, *callee.spec.aliases):
-                for port, gateway_port in sorted(callee.status.gateway_ports.items(), key=lambda item: int(item[0])):
-                    spoken = each if local else f"{callee.metadata.namespace}/{each}"
-                    found[spoken, int(port)] = f"{gateway.gateway.spec.address}:{gateway_port}"
+        # A service's own name comes before an alias that another one has; of several owners of an alias, the first.
+        for own_name in (True, False):
+            for owner in sorted(owners):
+                if owner.namespace not in (namespace, *words):
+                    continue
+                callee = self.cache.of(Microservice)[owner]
+                names = (owner.name,) if own_name else callee.spec.aliases
+                prefix = "" if owner.namespace == namespace else f"{owner.namespace}/"
+                for name in names:
+                    for port, gateway_port in sorted(
+                        callee.status.gateway_ports.items(), key=lambda each: int(each[0])
+                    ):
+                        address = f"{gateway.gateway.spec.address}:{gateway_port}"
+                        found.setdefault((prefix + name, int(port)), address)
         return found

@@ -25,7 +25,7 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[type[Resource], dict[Key, Resource]] = {kind: {} for kind in CACHED}
         self._deleted: dict[tuple[type[Resource], Key], int] = {}
-        self._open: dict[Key, Migration] = {}
+        self._open: dict[Key, dict[Key, Migration]] = {}
         self._ports: dict[int, tuple[Key, str]] = {}
 
     def apply(self, change: Change) -> bool:
@@ -50,16 +50,11 @@ class Cache:
         resource = change.resource
         if isinstance(resource, Migration):
             service = Key(resource.metadata.namespace, resource.spec.service)
-            current = self._open.get(service)
+            opened = self._open.setdefault(service, {})
             if change.type != "Deleted" and resource.open:
-                if current is None or current.key == resource.key or resource.key < current.key:
-                    self._open[service] = resource
-            elif current is not None and current.key == resource.key:
-                del self._open[service]
-                others = [m for m in self.of(Migration).values() if m.open and m.spec.service == service.name]
-                others = [m for m in others if m.metadata.namespace == service.namespace]
-                if others:
-                    self._open[service] = min(others, key=lambda m: m.metadata.creation_timestamp)
+                opened[resource.key] = resource
+            else:
+                opened.pop(resource.key, None)
         if isinstance(resource, Microservice):
             for port, (owner, _) in list(self._ports.items()) if change.type == "Deleted" else []:
                 if owner == resource.key:
@@ -76,10 +71,19 @@ class Cache:
         """The placement of a microservice."""
         return self.of(Placement).get(key)
 
+    def open_migrations(self, key: Key) -> tuple[Migration, ...]:
+        """The open migrations of a microservice, the one that counts first: it is under way, or was opened first."""
+        found = self._open.get(key)
+        return tuple(sorted(found.values(), key=_precedence)) if found else ()
+
     def open_migration(self, key: Key) -> Migration | None:
-        """The open migration of a microservice; of several, the first that was opened."""
-        return self._open.get(key)
+        """The open migration of a microservice that counts."""
+        return next(iter(self.open_migrations(key)), None)
 
     def port_taken(self, port: int) -> bool:
         """Whether a gateway port belongs to a microservice."""
         return port in self._ports
+
+
+def _precedence(migration: Migration) -> tuple[bool, float, Key]:
+    return migration.status.phase == "Pending", migration.metadata.creation_timestamp, migration.key

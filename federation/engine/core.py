@@ -122,16 +122,27 @@ class Engine:
         if self._unported:
             keys, self._unported = self._unported, set()
             assign_ports(self._cache, self._journal, keys)
+            if self._journal.failing:
+                self._unported |= keys
         if self._deciding.due(self._runtime.monotonic()):
             self._touch(self._deciding.decide())
         dirty, self._dirty = self._dirty, {}
         for key in dirty:
+            refused = self._journal.refused
             again = self._reconciler.reconcile(key)
-            if again is not None:
+            if self._journal.refused > refused:
+                self._timers[key] = now + STORE_RETRY_S
+            elif again is not None:
                 # Kept on the clock that never jumps; the record's own times are judged anew when it rings.
                 self._timers[key] = now + again - self._runtime.now()
             else:
                 self._timers.pop(key, None)
+        self._journal.flush()
+        if self._journal.failing:
+            # Nothing is done of which no record can be kept.
+            self._timers.update(dict.fromkeys(self._reconciler.hold(), now + STORE_RETRY_S))
+        else:
+            self._reconciler.send()
 
     def _sleep_s(self) -> float:
         mono = self._runtime.monotonic()
@@ -222,13 +233,13 @@ class Engine:
 
     def _on_service(self, service: Microservice, *, deleted: bool) -> None:
         self._dirty[service.key] = None
-        for caller in sorted(self._workloads.callers(service.key)):
-            self._dirty[caller] = None
+        self._touch(self._workloads.callers(service.key))
         if deleted:
             self._workloads.forget(service.key)
             self._deciding.request()
             return
         self._workloads.learn(service)
+        self._touch(self._workloads.callers(service.key))
         if any(str(port.port) not in service.status.gateway_ports for port in service.spec.ports):
             self._unported.add(service.key)
         if self._deciding.is_news(service):

@@ -23,6 +23,7 @@ from federation.model.subcluster import SubCluster
 from federation.reconcile.desired import COPYING, as_targets
 from federation.reconcile.moves import Commit, Move, MoveFacts, plan_change
 
+STORE_RETRY_S = 1.0
 COALESCE_S = 0.05
 """How long news is gathered before planning, so that a batch of changes is planned once."""
 
@@ -194,15 +195,12 @@ class DecisionEngine:
         if self.cache.open_migration(service.key) is not None:
             return placement.spec.targets
         pin = placement.spec.pinned
-        if pin is None or placement.replicas_in(pin) == 0:
+        if pin is None or placement.replicas_in(pin) == 0 or service.spec.replicas == 0:
             return None
         names = [target.subcluster for target in placement.spec.targets]
         if any(self._is_lost(name) or self.forbidden(service.key, name) for name in names):
             return None
-        counts = {target.subcluster: target.replicas for target in placement.spec.targets}
-        others = sum(counts.values()) - counts[pin]
-        counts[pin] = max(service.spec.replicas - others, 1)
-        return as_targets(counts)
+        return resize_pinned(placement.spec.targets, pin, service.spec.replicas)
 
     def _is_lost(self, subcluster: str) -> bool:
         link = self.links.get(subcluster)
@@ -346,8 +344,11 @@ class DecisionEngine:
         for group in [*groups, []]:
             if batch and (not group or sum(map(len, batch)) + len(group) > FLUSH_BATCH):
                 if not self.journal.write([write for part in batch for write in part]):
-                    written = [self.journal.write(part) for part in batch]
-                    if not all(written):
+                    # A later try plans anew; with a store that takes no writes, not at once.
+                    if self.journal.failing:
+                        self._due = self.runtime.monotonic() + STORE_RETRY_S
+                        return
+                    if not all([self.journal.write(part) for part in batch]):
                         self.request()
                 batch = []
             if group:

@@ -13,13 +13,14 @@ from federation.engine.journal import explain
 from federation.model.meta import Key
 from federation.model.subcluster import Gateway
 from federation.reconcile.health import Pulse, answered, failed, judge, next_judgement
-from federation.reconcile.routing import settled
 
 DEADLINE_S = 3.0
 WINDOW_S = 5.0
 """A gateway that can't be asked for this long is not waited for any more."""
 BUSY_PERIOD_S = 0.1
 IDLE_PERIOD_S = 2.0
+REPEAT_S = 5.0
+"""A table that is not in force this long after it was handed over is handed over again."""
 
 
 @dataclass
@@ -37,7 +38,10 @@ class GatewayLink:
     watched: set[Key] = field(default_factory=set)
     closed: bool = False
     _table: dict[Key, tuple[Route, ...]] = field(default_factory=dict)
-    _dirty: bool = False
+    _revisions: dict[str, str] = field(default_factory=dict)
+    _incomplete: set[Key] = field(default_factory=set)
+    _dirty: bool = True
+    _handed_over_at: float = 0.0
     _applying: bool = False
     _observing: bool = False
     _next_observe: float = 0.0
@@ -70,21 +74,42 @@ class GatewayLink:
 
     def put(self, key: Key, routes: Sequence[Route]) -> None:
         """Set what the table says of a service; an empty sequence takes the service out."""
-        new = tuple(routes)
-        if self._table.get(key, ()) == new:
+        new, old = tuple(routes), self._table.get(key, ())
+        self._incomplete.discard(key)
+        if old == new:
             return
         if new:
             self._table[key] = new
         else:
-            self._table.pop(key, None)
+            del self._table[key]
+        for route in old:
+            del self._revisions[route.key]
+        self._revisions.update((route.key, route.revision) for route in new)
         self._dirty = True
+
+    def keep(self, key: Key) -> None:
+        """Leave a service as the gateway has it. Where the table does not say how, no table is handed over until it
+        does: it would take the service out."""
+        if key not in self._table:
+            self._incomplete.add(key)
 
     def settled(self, key: Key) -> bool:
         """Whether what the table says of a service is in force; services taken out count once the hand-over is done."""
         routes = self._table.get(key, ())
         if not routes:
             return not self._dirty and not self._applying
-        return settled(routes, self.state)
+        state = self.state
+        return state is not None and all(self._in_force(state, route.key) for route in routes)
+
+    def _in_force(self, state: GatewayState, route_key: str) -> bool:
+        found = state.routes.get(route_key)
+        return found is not None and found.revision == self._revisions[route_key]
+
+    def _drifted(self, state: GatewayState, now: float) -> bool:
+        """Whether the gateway lost what it was given (a restart without its files) or never took it."""
+        if self._dirty or self._applying or now < self._handed_over_at + REPEAT_S:
+            return False
+        return len(state.routes) != len(self._revisions) or not all(self._in_force(state, r) for r in self._revisions)
 
     def tick(self, ready: bool) -> None:
         """Hand the table over if it changed and `ready` (the tables are complete), observe if it is time to."""
@@ -95,7 +120,7 @@ class GatewayLink:
             self.changed(self.name)
             self.touched(set(self.watched))
         waiting = self._backoff is not None and self._backoff.not_before > now
-        if ready and self._dirty and not self._applying and not waiting:
+        if ready and self._dirty and not self._incomplete and not self._applying and not waiting:
             self._apply()
         if now >= self._next_observe and not self._observing:
             self._observe()
@@ -124,7 +149,7 @@ class GatewayLink:
             self.failure = explain(error)
             self._backoff = after_failure(self._backoff, error, self.failure, now, self.runtime.random())
             return
-        self._backoff = None
+        self._backoff, self._handed_over_at = None, now
         self._next_observe = now
         self.touched(set(self.watched))
 
@@ -147,6 +172,7 @@ class GatewayLink:
             self._next_observe = now + BUSY_PERIOD_S * 3
         else:
             self.failure, self.state = "", state
+            self._dirty = self._dirty or self._drifted(state, now)
             self.pulse = answered(self.pulse, now)
             self._next_observe = now + (BUSY_PERIOD_S if self.watched else IDLE_PERIOD_S)
             self.touched(set(self.watched))

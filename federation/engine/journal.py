@@ -17,7 +17,10 @@ FLUSH_BATCH = 200
 
 
 class Journal:
-    """Writes to the store and keeps the cache up to date with what was written."""
+    """Writes to the store and keeps the cache up to date with what was written.
+
+    `failing` says why the store takes no writes at present, "" when it does; `refused` counts writes that it did not
+    take for that reason."""
 
     def __init__(self, store: Store, runtime: Runtime, cache: Cache, changed: Callable[[Change], None]) -> None:
         self._store, self._runtime, self._cache, self._changed = store, runtime, cache, changed
@@ -25,6 +28,7 @@ class Journal:
         self._events: list[Event] = []
         self._last_event: dict[tuple[str, Key], tuple[str, str]] = {}
         self.failing = ""
+        self.refused = 0
 
     def write(self, writes: Sequence[Write]) -> bool:
         """Write all or nothing, now. False when the cache was behind (the change comes in by itself) or when the store
@@ -35,6 +39,7 @@ class Journal:
             return False
         except Unavailable as error:
             self.failing = str(error)
+            self.refused += 1
             return False
         self.failing = ""
         for write, resource in zip(writes, stored, strict=True):

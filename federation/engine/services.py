@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from federation.contracts.driver import Workload, WorkloadState
@@ -19,7 +20,7 @@ from federation.model.migration import Migration
 from federation.model.placement import Placement, Running
 from federation.reconcile.delivery import DeliveryFacts, Step, plan_delivery, ready_replicas
 from federation.reconcile.desired import desired_replicas, min_available, moved_targets, traffic_shares
-from federation.reconcile.migration import Advance, MigrationFacts, plan_migration, waits_until
+from federation.reconcile.migration import Advance, MigrationFacts, plan_migration, refuse_migration, waits_until
 from federation.reconcile.routing import RoutingFacts, load_on, plan_routes
 
 
@@ -61,13 +62,28 @@ class ServiceReconciler:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._outbox: dict[Key, list[Callable[[], None]]] = {}
+
+    def send(self) -> None:
+        """Send the steps of the passes so far; to be called once their events are stored."""
+        outbox, self._outbox = self._outbox, {}
+        for calls in outbox.values():
+            for call in calls:
+                call()
+
+    def hold(self) -> tuple[Key, ...]:
+        """Drop the steps of the passes so far; returns the services that have to be reconciled again."""
+        outbox, self._outbox = self._outbox, {}
+        return tuple(outbox)
 
     def reconcile(self, key: Key) -> float | None:
         """One pass. Returns when to look again even if nothing changes (seconds since 1970), or None."""
         world = self._world
         service = world.cache.of(Microservice).get(key)
         placement = world.cache.placement(key)
-        migration = world.cache.open_migration(key)
+        migration, *surplus = world.cache.open_migrations(key) or (None,)
+        for other in surplus:
+            self._refuse(other, migration)
         self._route(key, service, placement, migration)
         if migration is not None and self._advance(key, service, placement, migration):
             placement, migration = world.cache.placement(key), world.cache.open_migration(key)
@@ -107,7 +123,9 @@ class ServiceReconciler:
         shares = traffic_shares(placement, migration)
         links = self._world.links
         if not all(links[name].known for name in shares if name in links):
-            return  # what runs there is not known yet: the gateways keep what they have
+            for gateway in gateways:  # what runs there is not known yet
+                gateway.keep(key)
+            return
         moving = frozenset({migration.spec.source, migration.spec.target}) if migration is not None else frozenset()
         facts = RoutingFacts(shares, moving & shares.keys(), self._states(key))
         for gateway in gateways:
@@ -131,6 +149,12 @@ class ServiceReconciler:
         facts = self._migration_facts(key, service, placement, migration, objection)
         advance = plan_migration(migration, facts, self._world.runtime.now())
         return advance is not None and self._store(placement, migration, advance)
+
+    def _refuse(self, migration: Migration, first: Migration | None) -> None:
+        """End a migration beside which another one of the same service is open."""
+        name = first.metadata.name if first is not None else ""
+        advance = refuse_migration(migration, f"{name} is open already", self._world.runtime.now())
+        self._store(None, migration, advance)
 
     def _migration_facts(
         self,
@@ -208,7 +232,7 @@ class ServiceReconciler:
             retirable=self._retirable(key, service, placement, wanted),
         )
         for step in plan_delivery(facts):
-            self._carry_out(key, service, step, workloads)
+            self._carry_out(key, service or placement, step, workloads)
 
     def _retirable(
         self, key: Key, service: Microservice | None, placement: Placement | None, wanted: Mapping[str, int]
@@ -224,17 +248,17 @@ class ServiceReconciler:
         needed = min_available(service.spec.replicas, service.spec.disruption.min_available)
         return ready >= min(needed, sum(wanted.values()))
 
-    def _carry_out(self, key: Key, service: Microservice | None, step: Step, workloads: Mapping[str, Workload]) -> None:
+    def _carry_out(
+        self, key: Key, about: Microservice | Placement | None, step: Step, workloads: Mapping[str, Workload]
+    ) -> None:
+        """Write the step down; it is sent once that is stored."""
         link = self._world.links[step.subcluster]
-        if step.verb == "Apply":
-            link.apply(workloads[step.subcluster])
-        else:
-            link.delete(key)
-        if service is not None:
-            what = f"{step.replicas} replicas in" if step.verb == "Apply" else "copy in"
-            self._world.journal.event(
-                service, f"{step.verb}{step.why}", f"{step.verb.lower()} {what} {step.subcluster}: {step.why.lower()}"
-            )
+        apply = step.verb == "Apply"
+        call = partial(link.apply, workloads[step.subcluster]) if apply else partial(link.delete, key)
+        self._outbox.setdefault(key, []).append(call)
+        what = f"{step.replicas} replicas of {key} in" if apply else f"{key} in"
+        message = f"{step.verb.lower()} {what} {step.subcluster}: {step.why.lower()}"
+        self._world.journal.event(about or link.subcluster, f"{step.verb}{step.why}", message)
 
     def _clear(self, key: Key) -> None:
         """Remove the placement of a microservice that is gone, once no copy is left where Roam can look."""

@@ -37,14 +37,15 @@ def failed(pulse: Pulse) -> Pulse:
 def judge(pulse: Pulse, now: float, *, window_s: float, recovery_s: float) -> Pulse:
     """The pulse as time alone changes it: Silent once a call failed, Lost after `window_s` without an answer, Healthy
     again after `recovery_s` of unbroken answers. Never goes from Lost to Healthy at once: a blink is no return."""
-    silence_s = now - (pulse.heard if pulse.heard is not None else pulse.asked_since)
+    last = pulse.heard if pulse.heard is not None else pulse.asked_since
     health = pulse.health
-    if silence_s >= window_s:
+    # Compared as `next_judgement` adds up, so that what it says is due is due.
+    if now >= last + window_s:
         health = "Lost"
     elif health == "Returning":
         if pulse.failing:
             health = "Lost"
-        elif pulse.answering_since is not None and now - pulse.answering_since >= recovery_s:
+        elif pulse.answering_since is not None and now >= pulse.answering_since + recovery_s:
             health = "Healthy"
     elif health in ("Healthy", "Silent"):
         health = "Silent" if pulse.failing else "Healthy"

@@ -80,6 +80,11 @@ def plan_migration(migration: Migration, facts: MigrationFacts, now: float) -> A
     return steps[phase](migration, facts, now)
 
 
+def refuse_migration(migration: Migration, why: str, now: float) -> Advance:
+    """End a migration that may not begin."""
+    return _enter(migration, "Failed", now, why, event="Warning")
+
+
 def waits_until(migration: Migration, now: float) -> float | None:
     """When time alone may let the migration advance (seconds since 1970, after `now`); None when only facts can."""
     status, canary = migration.status, migration.spec.strategy.canary

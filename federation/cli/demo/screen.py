@@ -108,7 +108,7 @@ class Screen:
             "p99 ms",
             "p99 before",
         ):
-            table.add_column(column, justify="left" if column in ("act", "from", "to") else "right")
+            table.add_column(column, justify="left" if column in ("act", "from", "to") else "right", no_wrap=True)
         for act in report["acts"]:
             names = ("from", "to", "seconds", "requests", "failed", "retried", "p50_ms", "p99_ms", "p99_before_ms")
             table.add_row(f"{act['name']} {act['service']}", *(_cell(act[name]) for name in names))
