@@ -21,7 +21,7 @@ from federation.model.plan import Plan, PlannedService
 from federation.model.policy import ClusterPlacementPolicy, MigrationRules, PlacementPolicy, Policy
 from federation.model.subcluster import SubCluster
 from federation.reconcile.desired import COPYING, as_targets
-from federation.reconcile.moves import Commit, Move, MoveFacts, plan_change
+from federation.reconcile.moves import Commit, Move, MoveFacts, plan_change, resize_pinned
 
 STORE_RETRY_S = 1.0
 COALESCE_S = 0.05
@@ -250,12 +250,23 @@ class DecisionEngine:
                 if placement.spec.pinned is not None:
                     changed = changed.model_copy(update={"spec": placement.spec.model_copy(update={"pinned": None})})
                 writes += self._open_migration(service, change, situation)
+        self._tell(service, placement.status.conditions, conditions)
         if changed != placement:
             if changed.spec == placement.spec and not writes:
                 self._merge_status(placement, status)
                 return []
             writes.insert(0, Replace(changed))
         return writes
+
+    def _tell(self, service: Microservice, old: tuple[Condition, ...], new: tuple[Condition, ...]) -> None:
+        """An event for each condition that changed."""
+        known = {condition.type: condition.status for condition in old}
+        for condition in new:
+            if known.get(condition.type) == condition.status:
+                continue
+            good = condition.status == ("False" if condition.type == "OutOfPolicy" else "True")
+            reason = condition.type if condition.type == "OutOfPolicy" and not good else condition.reason
+            self.journal.event(service, reason, condition.message or reason, warning=not good)
 
     def _merge_status(self, placement: Placement, status: PlacementStatus) -> None:
         self.journal.update(placement.model_copy(update={"status": status}))
@@ -301,6 +312,8 @@ class DecisionEngine:
         situation: Situation,
     ) -> Commit | Move | None:
         key = service.key
+        if service.spec.replicas == 0:
+            return Commit(()) if placement.spec.targets else None
         rules = migration_rules(service, situation.policies)
         facts = MoveFacts(
             lost=self._is_lost,
@@ -348,7 +361,8 @@ class DecisionEngine:
                     if self.journal.failing:
                         self._due = self.runtime.monotonic() + STORE_RETRY_S
                         return
-                    if not all([self.journal.write(part) for part in batch]):
+                    written = [self.journal.write(part) for part in batch]
+                    if not all(written):
                         self.request()
                 batch = []
             if group:

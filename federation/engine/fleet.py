@@ -14,7 +14,7 @@ from federation.engine.journal import Journal, explain
 from federation.engine.links import Hooks, SubClusterLink
 from federation.errors import FederationError
 from federation.model.meta import FLEET, Condition, Key, with_condition
-from federation.model.subcluster import Gateway, SubCluster
+from federation.model.subcluster import Gateway, SubCluster, SubClusterSpec
 
 
 @dataclass
@@ -54,6 +54,8 @@ class Fleet:
             if not deleted and old.subcluster.spec == record.spec:
                 old.subcluster = record
                 return False
+            if not deleted and _same_place(old.subcluster.spec, record.spec):
+                return self._reopen(old, record)
             old.close()
             del self.links[name]
         if not deleted:
@@ -65,6 +67,14 @@ class Fleet:
             hooks = Hooks(self.touched, lambda changed: self._changed.add(("subcluster", changed)))
             self.links[name] = SubClusterLink(record, driver, self.runtime, hooks)
             self.links[name].start()
+        return True
+
+    def _reopen(self, link: SubClusterLink, record: SubCluster) -> bool:
+        """A new driver for a place that is known: what runs there is not forgotten over a new price."""
+        try:
+            link.reopen(record, self.open_driver(record))
+        except FederationError as error:
+            self._refuse(record, error)
         return True
 
     def sync_gateway(self, record: Gateway, *, deleted: bool) -> bool:
@@ -174,3 +184,13 @@ class Fleet:
         times = [link.next_tick() for link in self.links.values()]
         times += [gateway.next_tick() for gateway in self.gateways.values()]
         return min((time for time in times if time is not None), default=None)
+
+
+def _same_place(old: SubClusterSpec, new: SubClusterSpec) -> bool:
+    """Whether two descriptions lead to the same sub-cluster, with the same rights."""
+    return (old.provider, old.region, old.connection, old.credentials) == (
+        new.provider,
+        new.region,
+        new.connection,
+        new.credentials,
+    )

@@ -94,6 +94,12 @@ class SubClusterLink:
         self.closed = True
         self.runtime.submit(self.name, self.driver.close, lambda _result, _error: None)
 
+    def reopen(self, subcluster: SubCluster, driver: SubClusterDriver) -> None:
+        """Go on with a new record and driver of the same place."""
+        self.runtime.submit(self.name, self.driver.close, lambda _result, _error: None)
+        self.subcluster, self.driver = subcluster, driver
+        self._offers_due = self.runtime.monotonic()
+
     # Observing
 
     def _poll(self) -> None:

@@ -94,3 +94,17 @@ def _growth(now: Mapping[str, int], then: Mapping[str, int]) -> Commit | Keep:
         resized[name] -= 1
         missing += 1
     return Commit(as_targets({name: count for name, count in resized.items() if count > 0}))
+
+
+def resize_pinned(current: tuple[Target, ...], pin: str, replicas: int) -> tuple[Target, ...]:
+    """The targets of a service that a person pinned to `pin`, with another number of `replicas` (> 0): the pinned place
+    grows; the others shrink first, the largest of them before the smaller ones."""
+    counts = {target.subcluster: target.replicas for target in current}
+    surplus = sum(counts.values()) - replicas
+    if surplus <= 0:
+        counts[pin] -= surplus
+    for name in [*sorted(counts.keys() - {pin}, key=lambda n: (-counts[n], n)), pin]:
+        taken = min(max(surplus, 0), counts[name])
+        counts[name] -= taken
+        surplus -= taken
+    return as_targets({name: count for name, count in counts.items() if count > 0})
