@@ -23,6 +23,8 @@ def write(layout: Layout, claim: Claim) -> None:
     """Write everything that the processes of the sandbox read. Idempotent; tokens and routes that are there stay.
 
     Raises: InvalidInput, when no Envoy is installed."""
+    for name in (*(place.name for place in PLACES), EDGE):
+        layout.gateway(name).mkdir(mode=0o700, exist_ok=True)
     for place in PLACES:
         _write_agent(layout, claim, place)
         envoy.prepare(place.name, layout.gateway(place.name), admin_socket(claim, place.name))

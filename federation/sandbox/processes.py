@@ -68,7 +68,7 @@ def spawn(argv: Sequence[str], *, mark: str, log: Path, environment: Mapping[str
     pid = int(done.stdout)
     started = _started(pid)
     if started is None:
-        raise FederationError(f"{argv[0]} ended at once:\n{tail(log)}")
+        raise FederationError(f"{argv[0]} ended at once; see {log}:\n{tail(log)}")
     return Handle(pid, started)
 
 
