@@ -46,12 +46,12 @@ def run(args: Any) -> int:
     manifests = read_files(args.files, args.namespace, notes=True)
     if not manifests.resources:
         raise InvalidInput(f"no objects to apply in {', '.join(args.files)}")
-    client = connect(args)
-    results = client.apply((_document(each) for each in manifests.resources), dry_run=args.dry_run)
-    _print(results, args)
-    if args.wait and not args.dry_run:
-        services = [(one["namespace"], one["name"]) for one in results if one["kind"] == "Microservice"]
-        wait_ready(client, services, args.timeout)
+    with connect(args) as client:
+        results = client.apply((_document(each) for each in manifests.resources), dry_run=args.dry_run)
+        _print(results, args)
+        if args.wait and not args.dry_run:
+            services = [(one["namespace"], one["name"]) for one in results if one["kind"] == "Microservice"]
+            wait_ready(client, services, args.timeout)
     return 0
 
 

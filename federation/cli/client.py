@@ -107,6 +107,12 @@ class Client:
                 if event["type"] != "BOOKMARK":
                     yield event
 
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Give the connection back."""
         connection, self._connection = self._connection, None

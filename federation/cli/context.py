@@ -26,9 +26,11 @@ def find_context(server: str | None, token_file: str | None, home: Path) -> Cont
     """Options first, then `$ROAM_SERVER` and `$ROAM_TOKEN_FILE`, then `<home>/context.json`, then the defaults.
 
     Raises: Unavailable (no token file), InvalidInput."""
-    stored = _stored(home / CONTEXT_FILE)
-    address = server or os.environ.get("ROAM_SERVER") or stored.get("server") or DEFAULT_SERVER
-    path = token_file or os.environ.get("ROAM_TOKEN_FILE") or stored.get("token_file") or str(home / TOKEN_FILE)
+    server = server or os.environ.get("ROAM_SERVER")
+    token_file = token_file or os.environ.get("ROAM_TOKEN_FILE")
+    stored = {} if server and token_file else _stored(home / CONTEXT_FILE)
+    address = server or stored.get("server") or DEFAULT_SERVER
+    path = token_file or stored.get("token_file") or str(home / TOKEN_FILE)
     if "://" not in address:
         address = f"http://{address}"
     try:

@@ -46,7 +46,11 @@ def run(args: Any) -> int:
         raise InvalidInput("--watch follows one kind at a time")
     if any(names for _, names in wanted) and (args.selector or args.all_namespaces):
         raise InvalidInput("names go with neither --selector nor --all-namespaces")
-    client = connect(args)
+    with connect(args) as client:
+        return _get(client, wanted, args)
+
+
+def _get(client: Client, wanted: list[tuple[Kind, list[str]]], args: Any) -> int:
     found: list[tuple[Kind, list[Object]]] = []
     version = ""
     missing: list[str] = []
@@ -59,17 +63,17 @@ def run(args: Any) -> int:
         else:
             items, version = client.items(kind.plural, namespace, args.selector)
         found.append((kind, items))
-    single = len(wanted) == 1 and len(wanted[0][1]) == 1
+    some = any(items for _, items in found)
     if args.watch and args.output in ("json", "yaml"):
         for _, items in found:
             for item in items:
                 _print_one(item, args.output)
-    elif not (args.watch and not any(items for _, items in found)):
-        _print(client, found, args, single=single)
+    elif some or not args.watch:
+        _print(client, found, args, single=len(wanted) == 1 and len(wanted[0][1]) == 1)
     if missing:
         raise NotFound("\n".join(missing))
     if args.watch:
-        (kind, names) = wanted[0]
+        kind, names = wanted[0]
         _follow(client, kind, set(names), args, version)
     return 0
 
@@ -106,7 +110,7 @@ def _print(client: Client, found: list[tuple[Kind, list[Object]]], args: Any, *,
     items = [item for _, some in found for item in some]
     if args.output in ("json", "yaml"):
         document = items[0] if single and items else as_list(items)
-        if not (single and not items):
+        if items or not single:
             print_json(document) if args.output == "json" else print_yaml([document])
     elif args.output == "name":
         for kind, some in found:

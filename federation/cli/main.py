@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -82,9 +82,6 @@ def _run(words: list[str]) -> int:
         raise InvalidInput(f"{first!r} is not a verb of roam; {suggestion(first, VERBS)} (roam --help)")
     module, summary = VERBS[first]
     verb = cast(_Verb, import_module(module))
-    raw = cast("Callable[[list[str]], int] | None", getattr(verb, "run_raw", None))
-    if raw is not None:
-        return raw(rest)
     parser = Parser(prog=f"roam {first}", description=summary[0].upper() + summary[1:] + ".")
     verb.configure(parser)
     try:

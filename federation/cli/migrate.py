@@ -41,7 +41,11 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Any) -> int:
     """Start the move, and see it through if asked to."""
-    client = connect(args)
+    with connect(args) as client:
+        return _migrate(client, args)
+
+
+def _migrate(client: Client, args: Any) -> int:
     namespace, name = split_name(args.service, args.namespace)
     spec = _spec(client, namespace, name, args)
     if args.dry_run:

@@ -66,7 +66,8 @@ def gather(args: Any) -> tuple[Resource, ...]:
         if manifests is None or not manifests.subclusters:
             raise InvalidInput("offline, the files must hold the sub-clusters too: add -f FLEET")
         return manifests.resources
-    stored = fetch(connect(args))
+    with connect(args) as client:
+        stored = fetch(client)
     if not any(each.kind_name == "SubCluster" for each in stored):
         note("roam: warning: the server knows no sub-cluster yet; apply some, or add -f FLEET")
     return overlay(stored, manifests.resources if manifests is not None else ())

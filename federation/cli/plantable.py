@@ -138,7 +138,7 @@ def _summary(plan: PlanShown) -> list[str]:
         above = f"at most {answer.gap:.2%} above the cheapest possible"
         total += f"; {above if answer.gap >= 0.00005 else 'proven to be the cheapest possible'}"
     assumed = sum(not call.declared for call in answer.calls)
-    calls = f"{len(answer.calls)} calls between them"
+    calls = f"{len(answer.calls)} {'call' if len(answer.calls) == 1 else 'calls'} between them"
     if assumed:
         calls += f", the volume of {assumed} assumed"
     lines = [total + ".", calls + "."]

@@ -20,15 +20,15 @@ def configure(parser: ArgumentParser) -> None:
 def run(args: Any) -> int:
     """Clear the pin. Done already is done."""
     namespace, name = split_name(args.service, args.namespace)
-    client = connect(args)
     path = path_of("placements", namespace, name)
-    try:
-        pinned = client.get(path)["spec"]["pinned"]
-    except NotFound as error:
-        raise InvalidInput(f"{namespace}/{name} has no placement: no such service, or not planned yet") from error
-    if pinned is None:
-        print(f"placement/{name} unchanged: not pinned")
-        return 0
-    client.patch(path, {"spec": {"pinned": None}})
+    with connect(args) as client:
+        try:
+            pinned = client.get(path)["spec"]["pinned"]
+        except NotFound as error:
+            raise InvalidInput(f"{namespace}/{name} has no placement: no such service, or not planned yet") from error
+        if pinned is None:
+            print(f"placement/{name} unchanged: not pinned")
+            return 0
+        client.patch(path, {"spec": {"pinned": None}})
     print(f"placement/{name} unpinned: was held in {pinned}")
     return 0

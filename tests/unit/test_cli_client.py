@@ -1,0 +1,349 @@
+"""`get`, `apply`, `migrate`, `unpin` and `plan` against a real server; what they print stands in tests/golden/cli."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from serving import BASE, NOW, SECRET, TOKEN, Served, a_microservice, a_secret, a_subcluster, serving
+
+from federation.cli.main import main
+from federation.contracts.store import Create, Replace
+from federation.model.event import Event, Regarding
+from federation.model.meta import Condition, Key, Metadata
+from federation.model.migration import Migration
+from federation.model.offers import Offer
+from federation.model.placement import Placement, PlacementSpec, PlacementStatus, Proposal, Running, Target
+from federation.model.subcluster import SubCluster
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "cli"
+Roam = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with serving(tmp_path) as served:
+        (tmp_path / "token").write_text(TOKEN)
+        monkeypatch.setenv("ROAM_HOME", str(tmp_path))
+        monkeypatch.setenv("ROAM_SERVER", served.url)
+        monkeypatch.setenv("COLUMNS", "110")
+        monkeypatch.delenv("ROAM_NAMESPACE", raising=False)
+        monkeypatch.setattr("federation.cli.get.time", SimpleNamespace(time=lambda: NOW + 150))
+        yield served
+
+
+@pytest.fixture
+def roam(capsys: pytest.CaptureFixture[str]) -> Roam:
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def _golden(name: str, text: str) -> None:
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text(), f"{path} differs; UPDATE_GOLDEN=1 writes it anew"
+
+
+def _file(folder: Path, *documents: object) -> Path:
+    path = folder / f"{time.monotonic_ns()}.yaml"
+    path.write_text(yaml.safe_dump_all(documents))
+    return path
+
+
+def _policy(name: str, **spec: object) -> dict[str, Any]:
+    return {
+        "apiVersion": "roam.federation/v1alpha1",
+        "kind": "ClusterPlacementPolicy",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def _placement(name: str, *running: Running, reason: str = "Ready", pinned: str | None = None) -> Placement:
+    targets = tuple(Target(subcluster=one.subcluster, replicas=one.replicas) for one in running)
+    placed = Condition(
+        type="Placed", status="True" if running else "False", reason=reason, message="" if running else "0/2 allowed"
+    )
+    available = Condition(type="Available", status="True" if running else "False", reason=reason)
+    proposed = Proposal(targets=targets, cost_usd_per_hour=0.125, terms={"compute": 0.125}) if running else None
+    return Placement(
+        metadata=Metadata(name=name, namespace="shop"),
+        spec=PlacementSpec(targets=targets, pinned=pinned),
+        status=PlacementStatus(proposed=proposed, running=running, conditions=(placed, available)),
+    )
+
+
+@pytest.fixture
+def shop(api: Served) -> Served:
+    """Two sub-clusters, two services, where they run, and what happened."""
+    documents = [
+        a_subcluster("onprem"),
+        a_subcluster("cloud", pricing={"cpuHour": 0.05, "memoryGiBHour": 0.006}),
+        a_microservice(
+            "cart",
+            replicas=2,
+            ports=[{"port": 80, "targetPort": 8080, "protocol": "http"}],
+            calls=[{"service": "db", "gibPerHour": 0.5}],
+            objects=[a_secret()],
+        ),
+        a_microservice("db", ports=[{"port": 5432}]),
+        _policy("eu", selector={"matchLabels": {"app": "cart"}}, compliance={"residency": {"allow": ["EU"]}}),
+    ]
+    assert api.call("POST", f"{BASE}/apply", documents).code == 200
+    now = NOW + 100
+    api.store.write(
+        [
+            Create(_placement("cart", Running(subcluster="onprem", replicas=2, ready=1), reason="MinimumReady")),
+            Create(_placement("db", reason="Denied")),
+            Create(
+                Event(
+                    metadata=Metadata(name="e1", namespace="shop"),
+                    type="Warning",
+                    reason="Denied",
+                    message="0/2 sub-clusters\nallowed \x1b[31m",
+                    regarding=Regarding(kind="Microservice", namespace="shop", name="db"),
+                    event_time=now,
+                )
+            ),
+        ],
+        now=NOW,
+    )
+    offer = Offer(name="all", cpu_cores=8.0, memory_bytes=16.0 * 2**30, cpu_hour_usd=0.02)
+    onprem = api.store.get(SubCluster, Key("", "onprem"))
+    status = onprem.status.model_copy(update={"health": "Healthy", "offers": (offer,)})
+    api.store.write([Replace(onprem.model_copy(update={"status": status}))], now=NOW)
+    return api
+
+
+@pytest.mark.parametrize("output", ["table", "wide", "name"])
+def test_get_shows_every_kind(shop: Served, roam: Roam, output: str) -> None:
+    parts = []
+    for kind in ("ms", "pl", "sub", "mig", "cpp", "pp", "ev", "gw"):
+        code, out, err = roam("get", kind, "-n", "shop", "-o", output)
+        assert code == 0
+        parts.append(f"$ roam get {kind} -n shop -o {output}\n{out}{err}")
+    _golden(f"get-{output}", "\n".join(parts))
+
+
+def test_get_several_kinds_namespaces_and_names(shop: Served, roam: Roam) -> None:
+    words = (
+        ("get", "ms,pl", "-A"),
+        ("get", "ms/cart", "pl/cart", "-n", "shop"),
+        ("get", "ms", "-n", "shop", "cart", "nope"),
+        ("get", "ms"),
+        ("get", "ms", "-A", "-l", "app=nothing"),
+        ("get", "svc", "db", "-n", "shop"),
+    )
+    parts = []
+    for each in words:
+        code, out, err = roam(*each)
+        parts.append(f"$ roam {' '.join(each)}\n{out}{err}-> {code}\n")
+    _golden("get-many", "\n".join(parts))
+
+
+def test_get_as_data(shop: Served, roam: Roam) -> None:
+    _, out, _ = roam("get", "ms", "cart", "-n", "shop", "-o", "json")
+    one = json.loads(out)
+    assert (one["kind"], one["metadata"]["name"]) == ("Microservice", "cart")
+    assert SECRET not in out
+    _, text, _ = roam("get", "ms", "cart", "-n", "shop", "-o", "yaml")
+    assert yaml.safe_load(text) == one
+    _, out, _ = roam("get", "ms", "-A", "-o", "json")
+    found = json.loads(out)
+    assert (found["kind"], [item["metadata"]["name"] for item in found["items"]]) == ("List", ["cart", "db"])
+    assert json.loads(roam("get", "pp", "-A", "-o", "json")[1])["items"] == []
+    assert roam("get", "ms", "-l", "a in (b", "-A")[0] == 64
+
+
+def test_what_get_prints_can_be_applied_again(shop: Served, roam: Roam, tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(roam("get", "ms,sub,cpp,pl", "-A", "-o", "yaml")[1])
+    code, out, err = roam("apply", "-f", path)
+    assert (code, err) == (0, "")
+    assert all(line.endswith(" unchanged") for line in out.splitlines())
+    assert len(out.splitlines()) == 7
+
+
+def test_get_watches(shop: Served, roam: Roam) -> None:
+    """Ends with the server; until then every change is a line."""
+
+    def change() -> None:
+        path = f"{BASE}/namespaces/shop/microservices/cart"
+        for replicas in (3, 4):
+            assert shop.patch(path, {"spec": {"replicas": replicas}}).code == 200
+        shop.call("DELETE", f"{BASE}/namespaces/shop/microservices/db")
+        ends_at = time.monotonic() + 10
+        while not done.wait(0.05) and time.monotonic() < ends_at:
+            shop.patch(path, {"metadata": {"labels": {"app": "other"}}})
+            shop.patch(path, {"metadata": {"labels": {"app": "cart"}}})
+
+    done = threading.Event()
+    thread = threading.Thread(target=change)
+    thread.start()
+    seen: list[str] = []
+
+    class Enough(Exception):
+        pass
+
+    def row(_titles: object, rows: Any, *, header: bool = True) -> None:
+        seen.extend(cells[1] for cells in rows)
+        if {"2", "3", "4"} <= set(seen):
+            raise Enough
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("federation.cli.get.print_table", row)
+        with pytest.raises(Enough):
+            main(["get", "ms", "cart", "-n", "shop", "-w", "--debug"])
+    done.set()
+    thread.join()
+    assert seen[:1] == ["2"]
+
+
+def test_apply_is_checked_here_first_and_stored_as_a_whole(api: Served, roam: Roam, tmp_path: Path) -> None:
+    good = _file(tmp_path, a_microservice("cart"), a_subcluster("onprem"))
+    assert roam("apply", "-f", good) == (0, "microservice/cart created\nsubcluster/onprem created\n", "")
+    assert roam("apply", "-f", good)[1] == "microservice/cart unchanged\nsubcluster/onprem unchanged\n"
+    changed = _file(tmp_path, a_microservice("cart", replicas=3))
+    assert roam("apply", "-f", changed, "--dry-run")[1] == "microservice/cart configured (dry run)\n"
+    assert roam("apply", "-f", changed, "-o", "name")[1] == "microservice/cart\n"
+    out = json.loads(roam("apply", "-f", changed, "-o", "json")[1])
+    assert out["items"][0]["spec"]["replicas"] == 3
+    version = api.store.version()
+    bad = _file(tmp_path, a_microservice("a"), a_microservice("b", replics=3), {"kind": "Nope", "apiVersion": "x/v1"})
+    code, out, err = roam("apply", "-f", bad)
+    assert (code, out) == (64, "")
+    assert "replics" in err
+    assert str(bad) in err
+    assert api.store.version() == version
+    empty = _file(tmp_path)
+    assert roam("apply", "-f", empty)[0] == 64
+
+
+def test_apply_waits_until_all_is_ready(api: Served, roam: Roam, tmp_path: Path) -> None:
+    files = _file(tmp_path, a_microservice("cart", replicas=2))
+
+    def controller() -> None:
+        ends_at = time.monotonic() + 20
+        while not api.call("GET", f"{BASE}/microservices").body["items"] and time.monotonic() < ends_at:
+            time.sleep(0.02)  # the test's own controller polls; what is tested waits by itself
+        made = api.store.write([Create(_placement("cart", Running(subcluster="a", replicas=2, ready=0)))], now=NOW)[0]
+        assert isinstance(made, Placement)
+        ready = made.status.model_copy(update={"running": (Running(subcluster="a", replicas=2, ready=2),)})
+        api.store.write([Replace(made.model_copy(update={"status": ready}))], now=NOW)
+
+    thread = threading.Thread(target=controller)
+    thread.start()
+    code, out, err = roam("apply", "-f", files, "--wait", "--timeout", "20s")
+    thread.join()
+    assert (code, out) == (0, "microservice/cart created\n")
+    assert "1 of 1 services ready" in err
+
+
+def test_apply_tells_why_something_is_not_ready(shop: Served, roam: Roam, tmp_path: Path) -> None:
+    denied = _file(tmp_path, a_microservice("db", ports=[{"port": 5432}]))
+    code, _, err = roam("apply", "-f", denied, "--wait", "--timeout", "300ms")
+    assert (code, "shop/db: 0/2 allowed" in err) == (4, True)
+    late = _file(tmp_path, a_microservice("cart", replicas=2, objects=[a_secret()]))
+    code, _, err = roam("apply", "-f", late, "--wait", "--timeout", "300ms")
+    assert (code, "1/2 ready in onprem 2" in err) == (5, True)
+
+
+def test_plan_and_why_ask_the_server(shop: Served, roam: Roam, tmp_path: Path) -> None:
+    code, out, err = roam("plan")
+    assert (code, err) == (0, "")
+    _golden("plan-server", out)
+    code, out, _ = roam("why", "shop/cart")
+    assert code == 0
+    _golden("why", out)
+    assert roam("plan", "--detailed-exitcode")[0] == 2
+    code, _, err = roam("why", "crt", "-n", "shop")
+    assert (code, "did you mean `cart`?" in err) == (64, True)
+    code, _, err = roam("why", "cart")
+    assert (code, "shop/cart" in err) == (64, True)
+    more = _file(tmp_path, a_microservice("new"))
+    _, out, _ = roam("plan", "-f", more, "-o", "json")
+    plan = json.loads(out)
+    assert [one["service"] for one in plan["placements"]] == ["cart", "db", "new"]
+    assert {one["service"]: one["type"] for one in plan["changes"]} == {"db": "new", "new": "new"}
+
+
+def test_migrate_checks_before_it_starts(shop: Served, roam: Roam) -> None:
+    words = (
+        ("migrate", "crt", "-n", "shop", "--to", "cloud"),
+        ("migrate", "cart", "--to", "cloud"),
+        ("migrate", "shop/cart", "--to", "clod"),
+        ("migrate", "shop/cart", "--to", "onprem"),
+        ("migrate", "shop/cart", "--to", "cloud", "--from", "cloud"),
+        ("migrate", "shop/db", "--to", "cloud"),
+        ("migrate", "shop/cart", "--to", "cloud", "--dry-run"),
+        ("unpin", "shop/cart"),
+        ("unpin", "shop/nope"),
+    )
+    parts = []
+    for each in words:
+        code, out, err = roam(*each)
+        parts.append(f"$ roam {' '.join(each)}\n{out}{err}-> {code}\n")
+    _golden("migrate-refusals", "\n".join(parts))
+    assert shop.store.list(Migration).items == ()
+
+
+@pytest.mark.parametrize(
+    ("phase", "code", "said"),
+    [
+        ("Succeeded", 0, "shop/cart moved from onprem to cloud"),
+        ("RolledBack", 1, "was rolled back: too many errors"),
+        ("Failed", 1, "failed: too many errors"),
+        ("Shifting", 5, "has not ended after"),
+    ],
+)
+def test_migrate_waits_for_the_end(shop: Served, roam: Roam, phase: Any, code: int, said: str) -> None:
+    def controller() -> None:
+        found: tuple[Migration, ...] = ()
+        ends_at = time.monotonic() + 20
+        while not found and time.monotonic() < ends_at:
+            time.sleep(0.02)  # as above
+            found = shop.store.list(Migration).items
+        for step, weight in (("Prepared", 0), ("Shifting", 50), (phase, 100)):
+            moved = shop.store.get(Migration, found[0].key)
+            status = moved.status.model_copy(update={"phase": step, "weight": weight, "message": "too many errors"})
+            shop.store.write([Replace(moved.model_copy(update={"status": status}))], now=NOW)
+
+    thread = threading.Thread(target=controller)
+    thread.start()
+    words = ("migrate", "shop/cart", "--to", "cloud", "--canary", "50,100", "--interval", "2", "--wait")
+    got, out, err = roam(*words, "--timeout", "1s" if code == 5 else "20s")
+    thread.join()
+    assert got == code
+    assert said in out + err
+    assert out.startswith("migration/cart-")
+    made = shop.store.list(Migration).items[0]
+    assert (made.spec.source, made.spec.target, made.spec.replicas) == ("onprem", "cloud", 2)
+    assert (made.spec.strategy.canary.steps, made.spec.strategy.canary.interval) == ((50, 100), "2s")
+
+
+def test_unpin_clears_the_pin(shop: Served, roam: Roam) -> None:
+    path = f"{BASE}/namespaces/shop/placements/cart"
+    shop.patch(path, {"spec": {"pinned": "onprem"}})
+    assert roam("unpin", "cart", "-n", "shop") == (0, "placement/cart unpinned: was held in onprem\n", "")
+    assert shop.call("GET", path).body["spec"]["pinned"] is None
+    assert roam("unpin", "cart", "-n", "shop")[:2] == (0, "placement/cart unchanged: not pinned\n")
+
+
+def test_a_wrong_token_is_told(shop: Served, roam: Roam, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("x" * 20)
+    code, _, err = roam("get", "ms", "--token-file", tmp_path / "other")
+    assert (code, "does not take this token" in err) == (1, True)
