@@ -6,26 +6,26 @@ half of a call between two open services counts at either end, by the least it c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 INFINITE = float("inf")
 Use = list[tuple[int, float, float]]
-"""What an option takes: (sub-cluster, cores, bytes) for each sub-cluster it uses."""
+"""What an option takes of each pool: (pool, cores, bytes). Pools are the sub-clusters, then the spending limits, where
+the first amount is USD per hour and the second nothing."""
 
 
 @dataclass
 class Group:
     """`base[i][o]`: what option o of service i costs by itself; `use[i][o]` what it takes; `pairs[i, j][o][p]` what
     options o of i and p of j cost together, for both orders of a pair, infinite where forbidden; `loss[i]` what
-    leaving i out costs; `free[c]` cores and bytes left. `accept` has the last word on a whole assignment."""
+    leaving i out costs; `free[pool]` what is left. `takes[i, j][o][p]`: what the calls between them take of pools."""
 
     base: list[list[float]]
     use: list[list[Use]]
     loss: list[float]
     free: list[list[float]]
     pairs: dict[tuple[int, int], list[list[float]]] = field(default_factory=dict)
-    accept: Callable[[list[int]], bool] | None = None
+    takes: dict[tuple[int, int], list[list[Use]]] = field(default_factory=dict)
 
 
 class Search:
@@ -80,9 +80,8 @@ class Search:
     def _descend(self, depth: int, spent: float, rest: float, least: list[float]) -> None:
         """Assign the service at `depth`, cheapest option first; `rest` is the sum of the open services' `least`."""
         if depth == self._count:
-            if self._group.accept is None or self._group.accept(self._pick):
-                self._threshold = _threshold(spent)
-                self.chosen = list(self._pick)
+            self._threshold = _threshold(spent)
+            self.chosen = list(self._pick)
             return
         i = self._order[depth]
         rest -= least[i]
@@ -94,7 +93,7 @@ class Search:
                 self.complete = False
                 return
             option = self._options[i][position]
-            use = self._group.use[i][option] if option >= 0 else []
+            use = self._use(i, option) if option >= 0 else []
             if not self._take(use):
                 continue
             self.nodes += 1
@@ -105,19 +104,30 @@ class Search:
             for j, (values, bound, low) in zip(changed, saved, strict=True):
                 self._exact[j], self._bounded[j], least[j] = values, bound, low
             self._pick[i] = -1
-            for c, cores, size in use:
-                self._group.free[c][0] += cores
-                self._group.free[c][1] += size
+            self._give_back(use)
+
+    def _use(self, i: int, option: int) -> Use:
+        """What the option takes, the calls to and from those already assigned included."""
+        use = self._group.use[i][option]
+        for j in self._near[i] if self._group.takes else ():
+            if self._pick[j] >= 0 and (i, j) in self._group.takes:
+                use = use + self._group.takes[i, j][option][self._pick[j]]
+        return use
 
     def _take(self, use: Use) -> bool:
         free = self._group.free
-        for c, cores, size in use:
+        for taken, (c, cores, size) in enumerate(use):
             if (cores > 0 and cores > free[c][0]) or (size > 0 and size > free[c][1]):
+                self._give_back(use[:taken])
                 return False
-        for c, cores, size in use:
             free[c][0] -= cores
             free[c][1] -= size
         return True
+
+    def _give_back(self, use: Use) -> None:
+        for c, cores, size in use:
+            self._group.free[c][0] += cores
+            self._group.free[c][1] += size
 
     def _fix(
         self, i: int, position: int, least: list[float]

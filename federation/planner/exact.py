@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from federation.planner.branch import INFINITE, Group, Search
+from federation.planner.branch import INFINITE, Group, Search, Use
 from federation.planner.problem import TOLERANCE
 from federation.planner.state import State
 
@@ -104,7 +104,7 @@ def _group(state: State, members: list[int], rows: dict[int, Ints]) -> Group:
     free = (state.slack + finite).tolist()
     group = Group(base, use, _losses(state, members, base, pairs), free, pairs)
     if problem.limits:
-        group.accept = _Accept(state, members, rows)
+        _limit_spending(state, group, members, rows)
     return group
 
 
@@ -164,20 +164,48 @@ def _roomy(state: State, group: Group, members: list[int]) -> bool:
     return bool((whole[None] <= np.array(group.free))[reachable].all())
 
 
-class _Accept:
-    """Whether a whole assignment keeps every spending limit, calls included."""
+def _limit_spending(state: State, group: Group, members: list[int], rows: dict[int, Ints]) -> None:
+    """Make each spending limit a pool that options, and the calls between them, take from."""
+    problem = state.problem
+    first = problem.shape[1]
+    most = np.array([limit.max_usd_per_hour for limit in problem.limits])
+    left = np.maximum(most, state.spent) * (1.0 + TOLERANCE) + 1e-12 - state.spent
+    group.free += [[each, 0.0] for each in left.tolist()]
+    for i, service in enumerate(members):
+        for use, row in zip(group.use[i], rows[service], strict=True):
+            amounts = (state.spent_with(service, row) - state.spent).tolist()
+            use += [(first + index, amount, 0.0) for index, amount in enumerate(amounts) if amount]
+    index = {service: i for i, service in enumerate(members)}
+    for i, service in enumerate(members):
+        for call in state.calls_of(service)[0].tolist():
+            j = index.get(int(problem.callee[call]))
+            if j is not None:
+                taken = _call_spending(state, call, rows[service], rows[members[j]])
+                _add(group, (i, j), taken)
+                _add(group, (j, i), [list(column) for column in zip(*taken, strict=True)])
 
-    def __init__(self, state: State, members: list[int], rows: dict[int, Ints]):
-        self._state, self._members, self._rows = state, members, rows
 
-    def __call__(self, pick: list[int]) -> bool:
-        state = self._state
-        blank = np.zeros(state.counts.shape[1], dtype=np.int64)
-        before = state.spent.copy()
-        for index, service in enumerate(self._members):
-            state.put(service, _row_of(self._rows[service], pick[index], blank))
-        most = np.array([limit.max_usd_per_hour for limit in state.problem.limits])
-        good = bool((state.spent <= np.maximum(most, before) * (1.0 + TOLERANCE) + 1e-12).all())
-        for service in self._members:
-            state.put(service, blank)
-        return good
+def _add(group: Group, pair: tuple[int, int], taken: list[list[Use]]) -> None:
+    known = group.takes.get(pair)
+    group.takes[pair] = (
+        taken
+        if known is None
+        else [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(known, taken, strict=True)]
+    )
+
+
+def _call_spending(state: State, call: int, caller: Ints, callee: Ints) -> list[list[Use]]:
+    """[O][P] what the call takes of each spending limit, for each option of the caller and of the callee."""
+    problem = state.problem
+    share, far = caller / caller.sum(axis=1)[:, None], callee / callee.sum(axis=1)[:, None]
+    result: list[list[Use]] = [[[] for _ in callee] for _ in caller]
+    for index, limit in enumerate(problem.limits):
+        if not limit.services[problem.caller[call]]:
+            continue
+        cost = np.zeros((len(caller), len(callee)))
+        for term in np.flatnonzero(limit.terms):
+            route = np.where(far > 0, state.diagonal[term], far @ problem.price[term].T)
+            cost += problem.weight[term, call] * ((share * limit.subclusters) @ route.T)
+        for o, p in np.argwhere(cost > 0).tolist():
+            result[o][p].append((problem.shape[1] + index, float(cost[o, p]), 0.0))
+    return result

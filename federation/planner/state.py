@@ -31,6 +31,7 @@ class State:
         self.share: Floats = np.zeros((services, subclusters))
         self.slack: Floats = problem.capacity.copy()
         self.spent: Floats = np.zeros(len(problem.limits))
+        self._caps = _Caps(problem)
         self.stay_usd = problem.stay_usd()
         self.cost_at: Floats = problem.unary + self.stay_usd[:, None] * (1.0 - self._kept_alone())
         self.blocked: Ints = np.zeros((services, subclusters), dtype=np.int64)
@@ -128,36 +129,29 @@ class State:
         if not len(self.spent):
             return True
         after = self.spent_with(service, row)
-        most = np.array([limit.max_usd_per_hour for limit in self.problem.limits])
-        return bool((after <= np.maximum(most, self.spent) * (1.0 + TOLERANCE) + 1e-12).all())
+        return bool((after <= np.maximum(self._caps.most, self.spent) * (1.0 + TOLERANCE) + 1e-12).all())
 
     def spent_with(self, service: int, row: Ints) -> Floats:
         """What each spending limit would count with the service so placed, all others where they are."""
         return self.spent + self._spend(service, _shares(row)) - self._spend(service, self.share[service])
 
     def _spend(self, service: int, share: Floats) -> Floats:
-        """What the limits count of this service so placed: itself, its calls, and its callers' calls to it."""
-        problem = self.problem
-        result = np.zeros(len(problem.limits))
+        """[L] what the limits count of this service so placed: itself, its calls, and its callers' calls to it."""
+        problem, caps = self.problem, self._caps
         if not share.any():
-            return result
+            return np.zeros(len(problem.limits))
         out, into = self._out[service], self._in[service]
-        routes_out = [self.routes(self.share[problem.callee[call]]) for call in out]
-        route_in = self.routes(share)
-        for index, limit in enumerate(problem.limits):
-            inside = limit.subclusters
-            terms = limit.terms
-            if limit.services[service]:
-                result[index] += (share * limit.price[service])[inside].sum()
-                for call, route in zip(out, routes_out, strict=True):
-                    row = problem.weight[terms, call] @ route[terms]
-                    result[index] += (share * row)[inside].sum()
-            for call in into:
-                caller = problem.caller[call]
-                if limit.services[caller]:
-                    row = problem.weight[terms, call] @ route_in[terms]
-                    result[index] += (self.share[caller] * row)[inside].sum()
-        return result
+        own = np.array([limit.price[service] for limit in problem.limits])
+        if len(out):
+            callee = self.share[problem.callee[out]]
+            route = np.where(callee > 0, self.diagonal[:, None], np.einsum("kcd,ed->kec", problem.price, callee))
+            own = own + caps.terms @ np.einsum("ke,kec->kc", problem.weight[:, out], route)
+        result = caps.services[:, service] * (own * share * caps.subclusters).sum(axis=1)
+        if len(into):
+            callers = problem.caller[into]
+            mass = np.einsum("le,ke,ec->lkc", caps.services[:, callers], problem.weight[:, into], self.share[callers])
+            result = result + np.einsum("lk,lkc,kc,lc->l", caps.terms, mass, self.routes(share), caps.subclusters)
+        return np.asarray(result)
 
     def best(self, service: int, below: float = np.inf) -> tuple[float, Ints] | None:
         """The cheapest option that may be taken now and costs less than `below`; ties go to the first option."""
@@ -289,6 +283,18 @@ class State:
             route = np.where(callee > 0, self.diagonal[term], callee @ problem.price[term].T)
             result[term] = problem.weight[term] * (self.share[problem.caller] * route).sum(axis=1)
         return result
+
+
+class _Caps:
+    """The spending limits as arrays: services [L, S], sub-clusters [L, C], terms [L, K], amounts [L]."""
+
+    def __init__(self, problem: Problem):
+        services, subclusters = problem.shape
+        limits, count = problem.limits, len(problem.limits)
+        self.services: Floats = np.array([x.services for x in limits], dtype=np.float64).reshape(count, services)
+        self.subclusters: Floats = np.array([x.subclusters for x in limits], dtype=np.float64).reshape(count, subclusters)
+        self.terms: Floats = np.array([x.terms for x in limits], dtype=np.float64).reshape(count, len(problem.price))
+        self.most: Floats = np.array([x.max_usd_per_hour for x in limits], dtype=np.float64)
 
 
 def _shares(row: Ints) -> Floats:
