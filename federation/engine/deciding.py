@@ -20,7 +20,7 @@ from federation.model.placement import Placement, PlacementSpec, PlacementStatus
 from federation.model.plan import Plan, PlannedService
 from federation.model.policy import ClusterPlacementPolicy, MigrationRules, PlacementPolicy, Policy
 from federation.model.subcluster import SubCluster
-from federation.reconcile.desired import COPYING, as_targets
+from federation.reconcile.desired import COPYING
 from federation.reconcile.moves import Commit, Move, MoveFacts, plan_change, resize_pinned
 
 STORE_RETRY_S = 1.0
@@ -260,9 +260,9 @@ class DecisionEngine:
 
     def _tell(self, service: Microservice, old: tuple[Condition, ...], new: tuple[Condition, ...]) -> None:
         """An event for each condition that changed."""
-        known = {condition.type: condition.status for condition in old}
+        known = {condition.type: (condition.status, condition.reason) for condition in old}
         for condition in new:
-            if known.get(condition.type) == condition.status:
+            if known.get(condition.type) == (condition.status, condition.reason):
                 continue
             good = condition.status == ("False" if condition.type == "OutOfPolicy" else "True")
             reason = condition.type if condition.type == "OutOfPolicy" and not good else condition.reason

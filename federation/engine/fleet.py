@@ -64,10 +64,18 @@ class Fleet:
             except FederationError as error:
                 self._refuse(record, error)
                 return True
-            hooks = Hooks(self.touched, lambda changed: self._changed.add(("subcluster", changed)))
+            hooks = Hooks(self.touched, self._on_link)
             self.links[name] = SubClusterLink(record, driver, self.runtime, hooks)
             self.links[name].start()
         return True
+
+    def _on_link(self, name: str) -> None:
+        self._changed.add(("subcluster", name))
+        link = self.links.get(name)
+        if link is not None and link.pulse.health == "Returning":
+            for gateway in self.gateways.values():
+                if gateway.near == name and not gateway.live:
+                    gateway.expect()
 
     def _reopen(self, link: SubClusterLink, record: SubCluster) -> bool:
         """A new driver for a place that is known: what runs there is not forgotten over a new price."""

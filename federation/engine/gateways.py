@@ -67,6 +67,11 @@ class GatewayLink:
         self.pulse = Pulse(asked_since=self.runtime.monotonic())
         self._observe()
 
+    def expect(self) -> None:
+        """Its sub-cluster is back: wait for its word again, since it may have gone on with an old table."""
+        now = self.runtime.monotonic()
+        self.pulse, self.state, self._next_observe = Pulse(asked_since=now), None, now
+
     def close(self) -> None:
         """Stop; the gateway itself goes on with its table."""
         self.closed = True
