@@ -172,12 +172,7 @@ def _progress(client: Client, namespace: str, migration: Object) -> str:
         for one in running
         if one["subcluster"] in (spec["source"], spec["target"])
     )
-    parts = [
-        f"{status['phase']:<11}",
-        f"{status['weight']:3}% of the traffic on {spec['target']}",
-        pods,
-        status["message"],
-    ]
+    parts = [f"{status['phase']:<11}", f"{status['weight']:3}% on {spec['target']}", pods, status["message"]]
     return "  ".join(part for part in parts if part)
 
 

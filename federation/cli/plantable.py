@@ -66,11 +66,13 @@ def print_markdown(plan: PlanShown) -> None:
         print(f"- {_escaped(line)}")
 
 
-def print_candidates(service: PlannedService) -> None:
-    """All sub-clusters as a place for one service, the best first."""
+def print_candidates(service: PlannedService, now: Sequence[Target] = ()) -> None:
+    """All sub-clusters as a place for one service, the best first. `now`: where it is committed to run at present."""
     console = _console()
     head = f"{service.namespace}/{service.service}: {_where(service).replace(chr(10), ', ')}"
     title = _text(f"{head}, {_cost(service)} USD/h" if service.targets else head)
+    if now and _targets(now) != _targets(service.targets):
+        title.append(f"; runs in {_targets(now)} now")
     title.stylize("bold")
     table = _table(("SUB-CLUSTER", {}), ("VERDICT", {}), ("USD/H", _RIGHT))
     table.add_column("WHY", ratio=1)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from federation.cli.output import print_json
 from federation.cli.parsing import add_connection, add_files, add_namespace, split_name
 from federation.cli.plan import DENIED, NO_ROOM, gather
+
+if TYPE_CHECKING:
+    from federation.model.meta import Key, Resource
+    from federation.model.placement import Target
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -39,5 +44,12 @@ def run(args: Any) -> int:
     else:
         from federation.cli.plantable import print_candidates
 
-        print_candidates(found)
+        print_candidates(found, _committed(resources, service.key))
     return {"denied": DENIED, "full": NO_ROOM, "placed": 0}[found.verdict]
+
+
+def _committed(resources: Iterable[Resource], key: Key) -> tuple[Target, ...]:
+    from federation.model.placement import Placement
+
+    found = (each.spec.targets for each in resources if isinstance(each, Placement) and each.key == key)
+    return next(found, ())
