@@ -179,8 +179,8 @@ class Pod:
 
 
 def search_path(own: str | None, interpreter: str) -> str:
-    """Where pods look for programs: as their agent does, and at last beside its interpreter, so that `python3` is
-    found wherever Roam runs."""
-    parts = [part for part in (own or PATH_DEFAULT).split(os.pathsep) if part.startswith("/")]
+    """Where pods look for programs: first beside the agent's interpreter, so that `python3` is found wherever Roam runs
+    and is new enough, then where the agent itself looks."""
     directory = str(Path(interpreter).parent)
-    return os.pathsep.join([*parts, directory] if directory not in parts else parts)
+    others = [part for part in (own or PATH_DEFAULT).split(os.pathsep) if part.startswith("/") and part != directory]
+    return os.pathsep.join([directory, *others])
