@@ -200,10 +200,12 @@ def _committed(request: PlanRequest) -> tuple[Ints, Bools]:
     for service, key in enumerate(view.keys()):
         targets = request.fixed.get(key, view.current[service])
         fixed[service] = key in request.fixed
+        # A service scaled to nothing keeps its place: it counts as one replica that needs no room.
+        idle = not any(target.replicas for target in targets)
         for target in targets:
             column = request.subcluster_index.get(target.subcluster)
             if column is not None:
-                counts[service, column] += target.replicas
+                counts[service, column] += 1 if idle else target.replicas
     return counts, fixed
 
 
@@ -215,7 +217,7 @@ def _pairs(request: PlanRequest) -> tuple[Floats, Floats, tuple[SpendLimit, ...]
         for pair in opinion.pairs:
             weight = np.zeros(len(request.view.edges))
             weight[pair.calls] = pair.weight
-            weights.append(weight)
+            weights.append(np.where(_silent(request.view), 0.0, weight))
             prices.append(pair.price)
             owners.append(owner)
     spend = []
@@ -233,6 +235,12 @@ def _pairs(request: PlanRequest) -> tuple[Floats, Floats, tuple[SpendLimit, ...]
     )
 
 
+def _silent(view: FleetView) -> Bools:
+    """[E] calls that nobody makes or answers, since one end has no replicas."""
+    idle = [service.spec.replicas == 0 for service in view.services]
+    return np.array([idle[edge.caller] or idle[edge.callee] for edge in view.edges], dtype=bool)
+
+
 def _barriers(request: PlanRequest) -> tuple[Ints, Bools]:
     """For each call which matrix of forbidden pairs of places applies (-1: none); calls of like limits share one."""
     count = len(request.view.subclusters)
@@ -240,10 +248,13 @@ def _barriers(request: PlanRequest) -> tuple[Ints, Bools]:
     for number, limit in enumerate(request.limits):
         for call, most in zip(limit.calls.tolist(), limit.limit.tolist(), strict=True):
             rules.setdefault(call, []).append((number, most))
+    silent = _silent(request.view)
     barrier = np.full(len(request.view.edges), -1, dtype=np.int64)
     known: dict[tuple[tuple[int, float], ...], int] = {}
     matrices: list[Bools] = []
     for call, rule in sorted(rules.items()):
+        if silent[call]:
+            continue
         mark = tuple(rule)
         if mark not in known:
             known[mark] = len(matrices)

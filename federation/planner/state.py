@@ -289,10 +289,10 @@ class _Caps:
     """The spending limits as arrays: services [L, S], sub-clusters [L, C], terms [L, K], amounts [L]."""
 
     def __init__(self, problem: Problem):
-        services, subclusters = problem.shape
+        services, places = problem.shape
         limits, count = problem.limits, len(problem.limits)
         self.services: Floats = np.array([x.services for x in limits], dtype=np.float64).reshape(count, services)
-        self.subclusters: Floats = np.array([x.subclusters for x in limits], dtype=np.float64).reshape(count, subclusters)
+        self.subclusters: Floats = np.array([x.subclusters for x in limits], dtype=np.float64).reshape(count, places)
         self.terms: Floats = np.array([x.terms for x in limits], dtype=np.float64).reshape(count, len(problem.price))
         self.most: Floats = np.array([x.max_usd_per_hour for x in limits], dtype=np.float64)
 
