@@ -68,6 +68,12 @@ class ComplianceSection(Value):
     grace: Duration | None = None
     on_violation: Literal["move", "stop"] | None = None
 
+    @model_validator(mode="after")
+    def _says_something(self) -> ComplianceSection:
+        if not self.model_fields_set:
+            raise ValueError("says nothing; give residency, operators or attestations")
+        return self
+
 
 class ComplianceEngine:
     """Denies what the sections' rules do not permit."""

@@ -166,6 +166,8 @@ class Explainer:
     def _summary(self, service: int) -> str:
         """`0/5 sub-clusters: 3 outside [EU], 1 lacks pci-dss, 1 has 2 of 6 CPU left`; nothing when nobody is out."""
         here = self.state.counts[service] > 0
+        if not len(here):
+            return "0/0 sub-clusters: the fleet has none"
         if self.request.problem.fixed[service] or (here | self._free[service]).all():
             return ""
         shorts: list[str] = []

@@ -48,6 +48,9 @@ class Solution:
 def solve(problem: Problem) -> Solution:
     """As many services placed as can be found room for, then as cheaply as can be found. Deterministic."""
     options = Options(problem)
+    if 0 in problem.shape:
+        empty = State(problem, options)
+        return Solution(empty.counts, 0.0, empty)
     state = construct(problem, options)
     improve(state)
     if make_room(state):

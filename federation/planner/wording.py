@@ -12,7 +12,7 @@ MIB = 2.0**20
 def decimals(*amounts: float) -> int:
     """How many decimals show amounts of this size: three, and more for what would vanish."""
     largest = max((abs(amount) for amount in amounts), default=0.0)
-    for places, least in ((3, 0.1), (5, 0.001), (7, 0.00001)):
+    for places, least in ((3, 0.02), (5, 0.0002), (7, 0.000002)):
         if largest >= least:
             return places
     return 9 if largest else 3
