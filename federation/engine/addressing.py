@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from federation.contracts.driver import Workload
 from federation.contracts.store import Replace
@@ -54,17 +54,23 @@ class WorkloadBuilder:
     cache: Cache
     gateways: dict[str, GatewayLink]
     _learnt: dict[Key, tuple[str, int]] = field(default_factory=dict)
+    _ports: dict[Key, dict[str, int]] = field(default_factory=dict)
     _names: dict[Key, frozenset[str]] = field(default_factory=dict)
     _owners: dict[str, set[Key]] = field(default_factory=dict)
     _words: dict[Key, frozenset[str]] = field(default_factory=dict)
     _speakers: dict[str, set[Key]] = field(default_factory=dict)
-    _built: dict[tuple[Key, str], tuple[object, Workload]] = field(default_factory=dict)
+    _directory: int = 0
+    _built: dict[tuple[Key, str], tuple[object, object, Workload]] = field(default_factory=dict)
 
     def learn(self, service: Microservice) -> None:
         """Remember under which names a service is reached, and which names it may call."""
         version = (service.metadata.uid, service.metadata.generation)
+        if self._ports.get(service.key) != service.status.gateway_ports:
+            self._ports[service.key] = service.status.gateway_ports
+            self._directory += 1
         if self._learnt.get(service.key) == version:
             return
+        self._directory += 1
         self._unlink(service.key)
         self._learnt[service.key] = version
         self._names[service.key] = frozenset((service.metadata.name, *service.spec.aliases))
@@ -77,6 +83,8 @@ class WorkloadBuilder:
     def forget(self, key: Key) -> None:
         """Drop what is kept of a service that is gone."""
         self._unlink(key)
+        self._ports.pop(key, None)
+        self._directory += 1
         self._built = {slot: kept for slot, kept in self._built.items() if slot[0] != key}
 
     def _unlink(self, key: Key) -> None:
@@ -92,24 +100,34 @@ class WorkloadBuilder:
 
     def build(self, service: Microservice, link: SubClusterLink, replicas: int) -> Workload:
         """The workload of `service` for the sub-cluster of `link`."""
-        addresses = self._addresses(service, link) if link.capabilities.names == "rewrite" else None
-        version = (
-            service.metadata.uid,
-            service.metadata.generation,
-            link.subcluster.metadata.generation,
-            tuple(sorted(addresses.items())) if addresses is not None else None,
-        )
         slot = (service.key, link.name)
+        metadata = service.metadata
+        gateway = next((g for g in self.gateways.values() if g.near == link.name), None)
+        address = gateway.gateway.spec.address if gateway is not None else None
+        # What is cheap to compare first: most questions are about a workload that nothing has changed.
+        version = (metadata.uid, metadata.generation, link.subcluster.metadata.generation, self._directory, address)
         kept = self._built.get(slot)
-        if kept is not None and kept[0] == version and kept[1].replicas == replicas:
-            return kept[1]
-        workload = build_workload(service, link.subcluster, replicas, addresses)
-        self._built[slot] = (version, workload)
-        return workload
+        if kept is None or kept[0] != version:
+            kept = self._built[slot] = (version, *self._rebuilt(service, link, address, kept))
+        workload = kept[2]
+        return workload if workload.replicas == replicas else replace(workload, replicas=replicas)
 
-    def _addresses(self, service: Microservice, link: SubClusterLink) -> dict[tuple[str, int], str]:
-        gateway = next((g for _, g in sorted(self.gateways.items()) if g.near == link.name), None)
-        if gateway is None:
+    def _rebuilt(
+        self,
+        service: Microservice,
+        link: SubClusterLink,
+        address: str | None,
+        kept: tuple[object, object, Workload] | None,
+    ) -> tuple[object, Workload]:
+        rewrites = link.capabilities.names == "rewrite"
+        addresses = self._addresses(service, address) if rewrites else None
+        content = (service.metadata.uid, service.metadata.generation, link.subcluster.metadata.generation, addresses)
+        if kept is not None and kept[1] == content:
+            return content, kept[2]
+        return content, build_workload(service, link.subcluster, service.spec.replicas, addresses)
+
+    def _addresses(self, service: Microservice, gateway_address: str | None) -> dict[tuple[str, int], str]:
+        if gateway_address is None:
             return {}
         words, namespace = self._words.get(service.key, frozenset()), service.metadata.namespace
         owners = {owner for word in words for owner in self._owners.get(word, ())}
@@ -126,6 +144,6 @@ class WorkloadBuilder:
                     for port, gateway_port in sorted(
                         callee.status.gateway_ports.items(), key=lambda each: int(each[0])
                     ):
-                        address = f"{gateway.gateway.spec.address}:{gateway_port}"
+                        address = f"{gateway_address}:{gateway_port}"
                         found.setdefault((prefix + name, int(port)), address)
         return found

@@ -17,7 +17,7 @@ from federation.reconcile.health import Pulse, answered, failed, judge, next_jud
 DEADLINE_S = 3.0
 WINDOW_S = 5.0
 """A gateway that can't be asked for this long is not waited for any more."""
-BUSY_PERIOD_S = 0.1
+BUSY_PERIOD_S = 0.25
 IDLE_PERIOD_S = 2.0
 REPEAT_S = 5.0
 """A table that is not in force this long after it was handed over is handed over again."""
@@ -179,7 +179,9 @@ class GatewayLink:
             self.failure, self.state = "", state
             self._dirty = self._dirty or self._drifted(state, now)
             self.pulse = answered(self.pulse, now)
-            self._next_observe = now + (BUSY_PERIOD_S if self.watched else IDLE_PERIOD_S)
+            # All gateways in one rhythm: what hangs on several of them is then looked at once, not once for each.
+            period_s = BUSY_PERIOD_S if self.watched else IDLE_PERIOD_S
+            self._next_observe = (now // period_s + 1.0) * period_s
             self.touched(set(self.watched))
         self.pulse = judge(self.pulse, now, window_s=WINDOW_S, recovery_s=0.0)
         if before != self.pulse.health:

@@ -63,6 +63,7 @@ class ServiceReconciler:
     def __init__(self, world: World) -> None:
         self._world = world
         self._outbox: dict[Key, list[Callable[[], None]]] = {}
+        self._routed: dict[Key, object] = {}
 
     def send(self) -> None:
         """Send the steps of the passes so far; to be called once their events are stored."""
@@ -117,19 +118,27 @@ class ServiceReconciler:
     ) -> None:
         gateways = self._world.gateways.values()
         if service is None:
+            self._routed.pop(key, None)
             for gateway in gateways:
                 gateway.put(key, ())
             return
         shares = traffic_shares(placement, migration)
         links = self._world.links
         if not all(links[name].known for name in shares if name in links):
+            self._routed.pop(key, None)
             for gateway in gateways:  # what runs there is not known yet
                 gateway.keep(key)
             return
         moving = frozenset({migration.spec.source, migration.spec.target}) if migration is not None else frozenset()
         facts = RoutingFacts(shares, moving & shares.keys(), self._states(key))
+        basis = (facts, service.status.gateway_ports, service.metadata.generation, tuple(map(id, gateways)))
+        if self._routed.get(key) == basis:
+            return
+        self._routed[key] = basis
+        # Seen from where no copy is, all gateways see the same.
+        views = {near: plan_routes(service, facts, near) for near in {None, *shares}}
         for gateway in gateways:
-            gateway.put(key, plan_routes(service, facts, gateway.near))
+            gateway.put(key, views[gateway.near if gateway.near in views else None])
 
     def _watch(self, key: Key, migration: Migration | None) -> None:
         for gateway in self._world.gateways.values():

@@ -61,10 +61,14 @@ def parse_quantity(value: object) -> float:
 
 def parse_duration_s(value: object) -> float:
     """A duration such as `250ms`, `30s`, `10m`, `1h30m`, `2d`, in seconds, >= 0."""
-    text = value.strip() if isinstance(value, str) else ""
+    return _duration_s(value.strip() if isinstance(value, str) else "", str(value))
+
+
+@lru_cache(maxsize=1024)
+def _duration_s(text: str, written: str) -> float:
     match = _DURATION.match(text)
     if not text or match is None:
-        raise ValueError(f"{value!r} is not a duration; write for instance 250ms, 30s, 10m, 1h30m or 2d")
+        raise ValueError(f"{written!r} is not a duration; write for instance 250ms, 30s, 10m, 1h30m or 2d")
     scales = (86400.0, 3600.0, 60.0, 1.0, 0.001)
     return sum(float(part) * scale for part, scale in zip(match.groups(), scales, strict=True) if part)
 
