@@ -103,8 +103,7 @@ def carry_out(simulation: Simulation, action: Action) -> None:
 def _find(simulation: Simulation, kind: Any, name: str, namespace: str = NAMESPACE) -> Any:
     if simulation.store.down:
         raise Unavailable("the store does not answer")
-    items = simulation.store.inner.list(kind).items
-    return next((item for item in items if item.key == Key(namespace, name)), None)
+    return simulation.store.find(kind, Key(namespace, name))
 
 
 # People
@@ -155,7 +154,7 @@ def _migrate(simulation: Simulation, name: str, target: str) -> None:
 
 
 def _open_migration(simulation: Simulation, name: str) -> Migration | None:
-    items = simulation.store.inner.list(Migration).items
+    items = simulation.store.known(Migration).values()
     return next((item for item in items if item.open and item.spec.service == name), None)
 
 

@@ -100,12 +100,12 @@ class Checks:
         elsewhere = 0
         for other in self._sim.places.values():
             if other is not place:
-                elsewhere += sum(pod.ready for pod in other.live_pods(key)) + other.broken_since(key, now - FAULT_NOTICE_S)
+                elsewhere += sum(pod.ready for pod in other.live_pods(key)) + other.broken_since(
+                    key, now - FAULT_NOTICE_S
+                )
         needed = min_available(service.spec.replicas, service.spec.disruption.min_available)
         if left_here + elsewhere < min(needed, before + elsewhere):
-            self.fail(
-                "I2", f"{key}: Roam leaves {left_here} in {place.name} and {elsewhere} elsewhere, below {needed}"
-            )
+            self.fail("I2", f"{key}: Roam leaves {left_here} in {place.name} and {elsewhere} elsewhere, below {needed}")
 
     def on_table(self, gateway: SimGateway, routes: Sequence[Route], sent_at: float) -> None:
         """I1 for traffic: no request newly sent to where a rule forbids the service, unless it is committed there."""
@@ -116,7 +116,7 @@ class Checks:
             service = self._service(_key(route)) if added else None
             if service is None:
                 continue
-            placement = self._sim.find(Placement, service.key)
+            placement = self._sim.store.find(Placement, service.key)
             for name in sorted(added):
                 rule = self.forbidden(service, name, sent_at)
                 if rule and (placement is None or not placement.replicas_in(name)):
@@ -126,7 +126,7 @@ class Checks:
     def forbidden(self, service: Microservice, place: str, at_s: float) -> str:
         """The rule that forbids `service` in `place`, of those that the engine had time to notice by `at_s`."""
         country = next(spec.country for spec in self._sim.scenario.places if spec.name == place)
-        for policy in self._sim.store.inner.list(ClusterPlacementPolicy).items:
+        for policy in self._sim.store.known(ClusterPlacementPolicy).values():
             if forbidden_by(policy, service, country) and self._noticed_at(policy) < at_s:
                 return f"policy {policy.metadata.name}"
         return ""
@@ -134,12 +134,14 @@ class Checks:
     def _noticed_at(self, policy: ClusterPlacementPolicy) -> float:
         written_at = self._sim.store.written_at.get((type(policy), policy.key), 0.0)
         noticed_at = written_at + NOTICE_S
-        return noticed_at if self._sim.store.down_until_s < written_at else (
-            max(noticed_at, self._sim.store.down_until_s + NOTICE_S)
+        return (
+            noticed_at
+            if self._sim.store.down_until_s < written_at
+            else (max(noticed_at, self._sim.store.down_until_s + NOTICE_S))
         )
 
     def _service(self, key: Key) -> Microservice | None:
-        return self._sim.find(Microservice, key)
+        return self._sim.store.find(Microservice, key)
 
     # Traffic
 
@@ -186,29 +188,27 @@ class Checks:
         """I6: at most one migration of a service is beyond its beginning. I7: what was acknowledged is there."""
         under_way = Counter(
             (m.metadata.namespace, m.spec.service)
-            for m in self._sim.store.inner.list(Migration).items
+            for m in self._sim.store.known(Migration).values()
             if m.open and m.status.phase not in ("Pending", "Checked")
         )
         for service, count in under_way.items():
             if count > 1:
                 self.fail("I6", f"{count} migrations of {service[1]} are under way at once")
-        versions: dict[type, dict[Key, int]] = {}
-        for (kind, key), version in self._sim.store.acknowledged.items():
-            if kind not in versions:
-                items = self._sim.store.inner.list(kind).items
-                versions[kind] = {item.key: item.metadata.resource_version for item in items}
-            if versions[kind].get(key) != version:
-                self.fail("I7", f"{kind.__name__} {key} was acknowledged at {version}, is at {versions[kind].get(key)}")
+        for kind, known in self._sim.store.acknowledged.items():
+            stored = {item.key: item for item in self._sim.store.inner.list(kind).items}
+            for key, resource in known.items():
+                if stored.get(key) != resource:
+                    self.fail("I7", f"{kind.__name__} {key} is not stored as it was acknowledged")
 
     def history(self) -> None:
         """I5: every phase of every migration, and every refusal, has an event with a reason."""
         events = self._sim.store.inner.list(Event).items
         told = {(e.regarding.kind, e.regarding.namespace, e.regarding.name, e.reason) for e in events}
-        for migration in self._sim.store.inner.list(Migration).items:
+        for migration in self._sim.store.known(Migration).values():
             for entry in migration.status.history:
                 if ("Migration", *migration.key, entry.phase) not in told:
                     self.fail("I5", f"{migration.metadata.name} entered {entry.phase} without an event")
-        for placement in self._sim.store.inner.list(Placement).items:
+        for placement in self._sim.store.known(Placement).values():
             for condition in placement.status.conditions:
                 refused = condition.type == "Placed" and condition.status == "False"
                 flagged = condition.type == "OutOfPolicy" and condition.status == "True"
@@ -222,9 +222,9 @@ class Checks:
     def unrest(self) -> list[str]:
         """What is not as it should be in the end; empty when the system is at rest."""
         found: list[str] = []
-        services = {item.key: item for item in self._sim.store.inner.list(Microservice).items}
-        placements = {item.key: item for item in self._sim.store.inner.list(Placement).items}
-        for migration in self._sim.store.inner.list(Migration).items:
+        services = self._sim.store.known(Microservice)
+        placements = self._sim.store.known(Placement)
+        for migration in self._sim.store.known(Migration).values():
             if migration.open:
                 found.append(f"migration {migration.metadata.name} is {migration.status.phase}")
         for key in placements.keys() - services.keys():
@@ -279,9 +279,7 @@ class Checks:
         for key in routed - services.keys():
             found.append(f"{gateway.name} still routes {key}")
         for key, service in services.items():
-            ready = {
-                pod.address for place in self._sim.places.values() for pod in place.live_pods(key) if pod.ready
-            }
+            ready = {pod.address for place in self._sim.places.values() for pod in place.live_pods(key) if pod.ready}
             for port in service.spec.ports:
                 route = gateway.table.get(f"{key.namespace}/{key.name}:{port.port}")
                 routes_to = {e.address for e in route.endpoints} if route is not None else set()

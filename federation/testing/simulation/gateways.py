@@ -36,6 +36,7 @@ class SimGateway:
         self.calls = 0
         self.heard_at = 0.0
         self._asked: dict[str, Route] = {}
+        self._revisions: dict[str, str] = {}
         self._counters: dict[_Slot, _Counter] = {}
         self._timeline, self._chance, self._referee = timeline, chance, referee
 
@@ -100,6 +101,7 @@ class SimGateway:
             del self.table[key]
         else:
             self.table[key] = route
+            self._revisions[key] = route.revision
         for slot, counter in self._counters.items():
             if slot[0] == key:
                 self._count(counter)
@@ -116,24 +118,17 @@ class SimGateway:
             counter.since = self._timeline.now
             counter.busy_until_s = self._timeline.now + self._chance.uniform(0.02, 1.5)
 
-    def in_flight(self, key: str, address: str, port: int) -> int:
-        """Requests that have no answer yet."""
-        counter = self._counters.get((key, address, port))
-        if counter is None:
-            return 0
-        return 2 if counter.active else int(self._timeline.now < counter.busy_until_s)
-
     def _route_state(self, route: Route) -> RouteState:
-        loads = []
+        now, loads = self._timeline.now, []
         for endpoint in route.endpoints:
             counter = self._counters.get((route.key, endpoint.address, endpoint.port))
-            requests = 0
-            if counter is not None:
-                running_s = self._timeline.now - counter.since if counter.active else 0.0
-                requests = int(counter.requests + running_s * REQUESTS_PER_S)
-            flying = self.in_flight(route.key, endpoint.address, endpoint.port)
+            requests, flying = 0, 0
+            if counter is not None and counter.active:
+                requests, flying = int(counter.requests + (now - counter.since) * REQUESTS_PER_S), 2
+            elif counter is not None:
+                requests, flying = int(counter.requests), int(now < counter.busy_until_s)
             loads.append(EndpointLoad(endpoint.address, endpoint.port, flying, requests, 0))
-        return RouteState(route.key, route.revision, tuple(loads), 0)
+        return RouteState(route.key, self._revisions[route.key], tuple(loads), 0)
 
 
 def usable(route: Route) -> tuple[RouteEndpoint, ...]:

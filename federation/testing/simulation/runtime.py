@@ -1,4 +1,4 @@
-"""Virtual time, and the engine's `Runtime` on it: calls take effect and are answered later, in an order from the seed."""
+"""Virtual time, and the engine's `Runtime` on it: calls take effect and are answered later, as the seed says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-TICK_S = 0.01
+TICK_S = 0.02
 """Moments are whole multiples of this, so that what is due together is handed over together."""
 EPOCH_S = 1_767_225_600.0
 """The wall clock at virtual time 0: 2026-01-01."""

@@ -7,13 +7,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from federation.contracts.driver import Capabilities, SubClusterDriver
 from federation.engine.core import Engine, Plugins
 from federation.engine.deciding import Judgement
-from federation.errors import NotFound, Unavailable
-from federation.model.meta import FLEET, Key, Resource
+from federation.errors import Unavailable
 from federation.model.subcluster import Gateway, SubCluster
 from federation.store.sql import open_store
 from federation.testing.simulation import actions
@@ -22,10 +20,9 @@ from federation.testing.simulation.gateways import SimGateway
 from federation.testing.simulation.judging import judge_simply
 from federation.testing.simulation.places import Place, ScriptedDriver
 from federation.testing.simulation.runtime import TICK_S, ControllerKilled, SimRuntime, Spinning, Timeline
-from federation.testing.simulation.scenario import Action, Scenario
+from federation.testing.simulation.scenario import Scenario
 from federation.testing.simulation.storage import SimStore
 
-R = TypeVar("R", bound=Resource)
 TRAFFIC_PERIOD_S = 0.25
 SETTLE_S = 420.0
 """After the last fault everything has to be at rest within this time; the engine's longest back-off is 300 s."""
@@ -91,13 +88,6 @@ class Simulation:
         self._digest.update(line.encode())
         if self._lines is not None:
             self._lines.append(line)
-
-    def find(self, kind: type[R], key: Key) -> R | None:
-        """The stored object, or None."""
-        try:
-            return self.store.inner.get(kind, key)
-        except NotFound:
-            return None
 
     def disturbed_at(self, gateway: SimGateway, place: Place) -> float:
         """Until when something was wrong that excuses a gateway's sending to a dead pod of a place."""
@@ -213,7 +203,9 @@ class Simulation:
         self._lives += 1
         chance = self._random(f"life/{self._lives}")
         self._runtime = SimRuntime(self.timeline, chance, partial(self._delays, chance), self._kill)
-        self._engine = Engine(self.store, self._runtime, Plugins(self._open_driver, self._open_gateway, self._judgement))
+        self._engine = Engine(
+            self.store, self._runtime, Plugins(self._open_driver, self._open_gateway, self._judgement)
+        )
         self.note("started", self._lives)
         try:
             self._live(self._engine.start)
@@ -237,6 +229,8 @@ class Simulation:
         """Seconds to a call's effect and back: mostly quick, sometimes not; the store is always near."""
         if lane == "store":
             return 0.0, 0.02
+        if lane.startswith("gateway/") and chance.random() < 0.8:
+            return 0.02, 0.02
         slow = 1.5 if chance.random() < 0.03 else 0.0
         return chance.uniform(0.005, 0.05) + slow * chance.random(), chance.uniform(0.005, 0.05)
 
@@ -252,6 +246,3 @@ class Simulation:
 def simulate(scenario: Scenario, judgement: Judgement = judge_simply, *, keep_lines: bool = False) -> Outcome:
     """Run `scenario` from beginning to end; equal arguments give an equal outcome."""
     return Simulation(scenario, judgement, keep_lines=keep_lines).run()
-
-
-__all__ = ["FLEET", "Action", "Outcome", "Simulation", "simulate"]

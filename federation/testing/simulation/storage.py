@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from federation.contracts.store import Change, Delete, Page, Store, Write
 from federation.errors import Unavailable
@@ -17,8 +17,9 @@ R = TypeVar("R", bound=Resource)
 class SimStore:
     """`federation.contracts.store.Store` around another one, as the engine sees it.
 
-    Args: kill, called before and after each write. `acknowledged`: the version that a write returned last, by object
-    (None: deleted); `written_at`: when a person wrote it last; `writes` counts writes of the engine that changed something."""
+    Args: kill, called before and after each write. `acknowledged`: what writes returned last, by kind and key (None:
+    deleted), so that checks need not ask the store all the time; `written_at`: when a person wrote an object last;
+    `writes` and `events` count those of the engine."""
 
     def __init__(self, inner: Store, timeline: Timeline, kill: Callable[[str], None]) -> None:
         self.inner = inner
@@ -26,7 +27,7 @@ class SimStore:
         self._bell = Bell()
         self._newest = inner.version()
         self.down_until_s = 0.0
-        self.acknowledged: dict[tuple[type[Resource], Key], int | None] = {}
+        self.acknowledged: dict[type[Resource], dict[Key, Resource | None]] = {}
         self.written_at: dict[tuple[type[Resource], Key], float] = {}
         self.writes = 0
         self.events = 0
@@ -65,11 +66,20 @@ class SimStore:
             gone = isinstance(write, Delete)
             deleted |= gone
             if not isinstance(resource, Event):
-                self.acknowledged[type(resource), resource.key] = None if gone else resource.metadata.resource_version
+                self.acknowledged.setdefault(type(resource), {})[resource.key] = None if gone else resource
         newest = self.inner.version() if deleted else max(r.metadata.resource_version for r in stored)
         self._newest = max(self._newest, newest)
         self._bell.ring()
         return stored
+
+    def known(self, kind: type[R]) -> dict[Key, R]:
+        """All objects of a kind (no events), as acknowledged, by key."""
+        found = cast("dict[Key, R | None]", self.acknowledged.get(kind, {}))
+        return {key: found[key] for key in sorted(found) if found[key] is not None}  # type: ignore[misc]
+
+    def find(self, kind: type[R], key: Key) -> R | None:
+        """One object as acknowledged, or None."""
+        return cast("R | None", self.acknowledged.get(kind, {}).get(key))
 
     def get(self, kind: type[R], key: Key) -> R:
         """As the inner store."""
