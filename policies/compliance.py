@@ -14,10 +14,10 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from federation.atlas.lookup import members
 from federation.atlas.places import Place
 from federation.contracts.policy import FleetView, Opinion, Reason, Section
-from federation.contracts.sections import by_section, strongest, ties
+from federation.contracts.sections import by_section, ties
 from federation.errors import InvalidInput
 from federation.model.meta import Value
-from federation.model.quantity import Duration, parse_duration_s
+from federation.model.quantity import Duration
 from federation.model.subcluster import SubCluster
 
 
@@ -111,12 +111,6 @@ class ComplianceEngine:
             *ties(sections, "compliance.grace", lambda section: _value(section).grace),
             *ties(sections, "compliance.onViolation", lambda section: _value(section).on_violation),
         )
-
-
-def grace_s(sections: tuple[Section, ...]) -> float | None:
-    """How long, in seconds, a copy may stay that a rule overtook; None when no policy says."""
-    text = strongest(sections, lambda section: _value(section).grace)
-    return None if text is None else parse_duration_s(text)
 
 
 def _value(section: Section) -> ComplianceSection:

@@ -108,7 +108,10 @@ class SpreadTerm:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The sum of the services' cost over the marked services [S] and sub-clusters [C] is at most `max_usd_per_hour`."""
+    """The sum of the services' cost over the marked services [S] and sub-clusters [C] is at most `max_usd_per_hour`.
+
+    Counted are the price and pair terms of the same opinion only: money, not what another engine's preference is worth.
+    """
 
     name: str
     services: Bools

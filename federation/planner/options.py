@@ -47,11 +47,10 @@ class Options:
         self._problem = problem
         self._made: dict[int, Ints] = {}
         self._shared: dict[tuple[object, ...], Ints] = {}
-        current = problem.current
-        several = (current > 0).sum(axis=1) > 1
-        self.listed: Bools = several | problem.fixed
-        self.listed[list(problem.spread)] = True
-        self.listed[problem.replicas == 0] &= several[problem.replicas == 0] | problem.fixed[problem.replicas == 0]
+        divided = np.zeros(len(problem.replicas), dtype=bool)
+        divided[list(problem.spread)] = True
+        runs_in_several = (problem.current > 0).sum(axis=1) > 1
+        self.listed: Bools = runs_in_several | problem.fixed | (divided & (problem.replicas > 0))
         """[S] services whose options are rows of a list; the others take any one allowed sub-cluster."""
 
     def of(self, service: int) -> Ints:
