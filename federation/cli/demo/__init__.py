@@ -24,7 +24,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was measured as JSON")
     parser.add_argument("--keep", action="store_true", help="leave all running, and say what to try")
     parser.add_argument("--service", default="catalogue", metavar="NAME", help="who moves (default: catalogue)")
-    parser.add_argument("--interval", default="1s", metavar="T", help="between traffic steps (default: 1s)")
+    parser.add_argument("--interval", default="3s", metavar="T", help="between traffic steps (default: 3s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the load's arrivals (default: 0)")
     parser.add_argument("--examples", type=Path, default=EXAMPLES, metavar="DIR", help=SUPPRESS)
 

@@ -24,7 +24,7 @@ from federation.sandbox.load import LoadProcess
 
 NAMESPACE = "shop"
 ENTRANCE = Key(NAMESPACE, "frontend")
-CALM_S = 8.0
+CALM_S = 12.0
 """How long the load runs undisturbed before each act: what the act is compared with."""
 SETTLE_S = 2.0
 AFTER_KILL_S = 8.0
