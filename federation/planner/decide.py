@@ -118,6 +118,16 @@ class Judgement:
         out = held_obstacles(self.request, state, *found) if fixed else obstacles(self.request, state, *found)
         return "" if out is None else "; ".join(say(reason) for reason in out.reasons)
 
+    def stands(self, key: Key) -> bool:
+        """Whether a service that runs may stay as it is committed: no rule, loss or lack of a price is against it."""
+        service = self.request.service_index.get(key)
+        if service is None:
+            return False
+        problem = self.request.problem
+        counts = problem.current[service]
+        rules = problem.spread.get(service, ())
+        return bool(counts.any() and problem.allowed[service][counts > 0].all() and all(r.holds(counts) for r in rules))
+
     def candidates(self, key: Key) -> PlannedService:
         """One service of the plan with all its candidates. Raises KeyError for one that the plan does not know."""
         index = self.request.service_index[key]

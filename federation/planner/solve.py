@@ -45,6 +45,14 @@ class Solution:
     state: State
 
 
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """A lower bound on what the placed services of one part of the call graph cost together."""
+
+    usd_per_hour: float
+    services: tuple[int, ...]
+
+
 def solve(problem: Problem) -> Solution:
     """As many services placed as can be found room for, then as cheaply as can be found. Deterministic."""
     options = Options(problem)
@@ -63,7 +71,7 @@ def solve(problem: Problem) -> Solution:
     return Solution(state.counts, _bound(state, parts, proven, whole=whole), state)
 
 
-def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, float]:
+def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, _Proof]:
     """Solve the parts of the call graph one by one; returns a proven lower bound for those where room was no matter.
 
     Parts where something is new come first: those that stand as they stood were looked at when they were placed."""
@@ -71,7 +79,7 @@ def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, float]:
     fresh = [bool(moved[part].any()) for part in parts]
     left = TOTAL_NODES
     most = max(PART_NODES, TOTAL_NODES // len(parts)) if parts else PART_NODES
-    proven: dict[int, float] = {}
+    proven: dict[int, _Proof] = {}
     for index in sorted(range(len(parts)), key=lambda each: not fresh[each]):
         part = parts[index]
         if not fresh[index]:
@@ -82,7 +90,8 @@ def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, float]:
             outcome = solve_group(state, part, min(most, left))
             left -= outcome.nodes + NODES_PER_SERVICE * len(part)
             if outcome.proven and outcome.roomy:
-                proven[index] = part_cost(state, part) - slack_for_staying(state.problem, part)
+                least = part_cost(state, part) - slack_for_staying(state.problem, part)
+                proven[index] = _Proof(least, tuple(s for s in part if state.placed(s)))
         else:
             for hood in _hoods(state, part):
                 nodes = solve_group(state, hood, min(HOOD_NODES, max(left, 1))).nodes
@@ -117,9 +126,15 @@ def _solve_whole(state: State, *, all_proven: bool) -> bool:
     return solve_group(state, movable, WHOLE_NODES).proven
 
 
-def _bound(state: State, parts: list[list[int]], proven: dict[int, float], *, whole: bool) -> float:
+def _bound(state: State, parts: list[list[int]], proven: dict[int, _Proof], *, whole: bool) -> float:
     star = star_bound(state)
-    total = sum(max(float(star[part].sum()), proven.get(index, -np.inf)) for index, part in enumerate(parts))
+    total = 0.0
+    for index, part in enumerate(parts):
+        least, proof = float(star[part].sum()), proven.get(index)
+        # What was proven of one set of services says nothing once others of the part have taken their room.
+        if proof is not None and proof.services == tuple(s for s in part if state.placed(s)):
+            least = max(least, proof.usd_per_hour)
+        total += least
     if whole:
         everyone = np.flatnonzero(state.counts.any(axis=1)).tolist()
         total = max(total, state.objective() - slack_for_staying(state.problem, everyone))

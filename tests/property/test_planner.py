@@ -8,7 +8,7 @@ from math import fsum
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from planning import (
     BELGIUM,
@@ -46,6 +46,9 @@ PROBLEMS = st.builds(
 
 
 @given(PROBLEMS)
+@example(random_problem(3010, 15, 1, spread=False, hard=False, running=True)).via(
+    "a bound proven for services left out"
+)
 @settings(max_examples=60, deadline=None)
 def test_no_rule_is_broken_and_the_bound_holds(problem):
     solution = solve(problem)
