@@ -170,7 +170,7 @@ class GatewayLink:
     def _on_observed(self, state: GatewayState | None, error: BaseException | None) -> None:
         self._observing = False
         now = self.runtime.monotonic()
-        before = self.pulse.health
+        before, was_failing = self.pulse.health, self.pulse.failing
         if state is None:
             self.failure = explain(error) if error is not None else "no answer"
             self.pulse = failed(self.pulse)
@@ -178,6 +178,8 @@ class GatewayLink:
         else:
             self.failure, self.state = "", state
             self._dirty = self._dirty or self._drifted(state, now)
+            if was_failing:
+                self._backoff = None  # it answers again: no reason to let it go on with an old table
             self.pulse = answered(self.pulse, now)
             # All gateways in one rhythm: what hangs on several of them is then looked at once, not once for each.
             period_s = BUSY_PERIOD_S if self.watched else IDLE_PERIOD_S

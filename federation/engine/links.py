@@ -202,6 +202,7 @@ class SubClusterLink:
         """What runs in a lost sub-cluster does not count; when it returns, everything is asked for anew."""
         touched = set(self.workloads)
         self.workloads, self._accepted, self._cursor, self.observed = {}, {}, None, False
+        self._backoff.clear()
         self.hooks.touched(touched)
 
     def next_tick(self) -> float | None:
