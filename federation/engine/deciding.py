@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from federation.contracts.runtime import Runtime
 from federation.contracts.store import Create, Replace, Write
 from federation.engine.boundary import Backoff, after_failure
 from federation.engine.cache import Cache
-from federation.engine.journal import FLUSH_BATCH, Journal
+from federation.engine.journal import FLUSH_BATCH, Journal, explain
 from federation.engine.links import SubClusterLink
-from federation.errors import NoCapacity
+from federation.errors import FederationError, NoCapacity
 from federation.model.meta import Condition, Key, Metadata, with_condition
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration, MigrationSpec
@@ -24,6 +25,7 @@ from federation.reconcile.desired import COPYING
 from federation.reconcile.moves import Commit, Move, MoveFacts, plan_change, resize_pinned
 
 STORE_RETRY_S = 1.0
+_LOG = logging.getLogger(__name__)
 COALESCE_S = 0.05
 """How long news is gathered before planning, so that a batch of changes is planned once."""
 
@@ -48,6 +50,10 @@ class Verdict(Protocol):
     @property
     def plan(self) -> Plan:
         """The plan."""
+        ...
+
+    def stands(self, key: Key) -> bool:
+        """Whether a service that runs may stay as it is committed."""
         ...
 
     def forbidden(self, key: Key, subcluster: str) -> str:
@@ -75,6 +81,7 @@ class DecisionEngine:
     _due: float | None = None
     _seen: dict[Key, int] = field(default_factory=dict)
     _pins: dict[Key, str | None] = field(default_factory=dict)
+    _trouble: Backoff | None = None
     _failures: dict[Key, Backoff] = field(default_factory=dict)
     _counted: set[str] = field(default_factory=set)
 
@@ -88,6 +95,8 @@ class DecisionEngine:
     def due_at(self) -> float | None:
         """When the next decision is due (monotonic seconds)."""
         retries = [b.not_before for b in self._failures.values() if b.not_before != float("inf")]
+        if self._trouble is not None:
+            retries.append(self._trouble.not_before)
         times = [time for time in (self._due, *retries) if time is not None]
         return min(times, default=None)
 
@@ -141,18 +150,64 @@ class DecisionEngine:
         }
         self._count_failures()
         situation = self._situation()
-        self._verdict = verdict = self.judgement(situation)
+        try:
+            wish, verdict, situation = self._judge(situation)
+        except Exception as error:
+            # What is committed goes on as it is; a policy that can't be read must not end the controller.
+            self._on_failure(situation, error)
+            return ()
+        self._verdict, self._trouble = verdict, None
         self._seen = {service.key: service.metadata.generation for service in situation.services}
         self._pins = {key: placement.spec.pinned for key, placement in situation.placements.items()}
         services = {service.key: service for service in situation.services}
         writes: list[list[Write]] = []
-        for planned in verdict.plan.placements:
+        for planned, wished in zip(verdict.plan.placements, wish.plan.placements, strict=True):
             key = Key(planned.namespace, planned.service)
-            found = self._consequence(services[key], planned, verdict, situation)
+            found = self._consequence(services[key], (planned, wished), verdict, situation)
             if found:
                 writes.append(found)
         self._write(writes)
         return tuple(services)
+
+    def _judge(self, situation: Situation) -> tuple[Verdict, Verdict, Situation]:
+        """What would be best, what is to be done, and the situation with those held that may not move now."""
+        wish = self.judgement(situation)
+        held = self._held(situation, wish)
+        if all(held.get(Key(p.namespace, p.service), p.targets) == p.targets for p in wish.plan.placements):
+            return wish, wish, situation
+        situation = replace(situation, fixed={**situation.fixed, **held})
+        return wish, self.judgement(situation), situation
+
+    def _on_failure(self, situation: Situation, error: Exception) -> None:
+        now = self.runtime.monotonic()
+        self._trouble = after_failure(self._trouble, error, explain(error), now, self.runtime.random())
+        _LOG.error("no decision was possible: %s", explain(error), exc_info=not isinstance(error, FederationError))
+        for policy in situation.policies:
+            if f"{policy.kind} {policy.key}" in str(error):
+                self.journal.event(policy, "NotUnderstood", explain(error), warning=True)
+
+    def _held(self, situation: Situation, wish: Verdict) -> dict[Key, tuple[Target, ...]]:
+        """Who stays while others are placed. A plan may count only on moves that are really made: nobody makes room for
+        another by a move that is not due. So those that may stay do, unless moving for cost alone is automatic for them
+        and nothing is urgent (without a place, or where it must not stay); and data is not moved at all."""
+        running = {
+            service.key: service
+            for service in situation.services
+            if service.key not in situation.fixed
+            and (placement := situation.placements.get(service.key)) is not None
+            and placement.spec.targets
+        }
+        standing = {key for key in running if wish.stands(key)}
+        placed = len(running) + len(situation.fixed)
+        urgent = placed < sum(1 for s in situation.services if s.spec.replicas) or len(standing) < len(running)
+        held = {}
+        for key, service in running.items():
+            targets = situation.placements[key].spec.targets
+            complete = sum(target.replicas for target in targets) == service.spec.replicas
+            settled = urgent or migration_rules(service, situation.policies).mode == "manual"
+            if complete and (service.spec.stateful or (key in standing and settled)):
+                held[key] = targets
+        return held
 
     def _situation(self) -> Situation:
         placements = self.cache.of(Placement)
@@ -223,16 +278,22 @@ class DecisionEngine:
     # Consequences
 
     def _consequence(
-        self, service: Microservice, planned: PlannedService, verdict: Verdict, situation: Situation
+        self,
+        service: Microservice,
+        plans: tuple[PlannedService, PlannedService],
+        verdict: Verdict,
+        situation: Situation,
     ) -> list[Write]:
-        """The writes that follow for one service, to be carried out together."""
+        """The writes that follow for one service, to be carried out together. `plans`: what is to be done, and what
+        would be best if everything could be moved, which is what is proposed."""
         key = service.key
+        planned, wished = plans
         placement = situation.placements.get(key)
         proposal = Proposal(
-            targets=planned.targets,
-            cost_usd_per_hour=planned.cost_usd_per_hour if planned.targets else None,
-            terms=planned.terms,
-            reasons=planned.reasons,
+            targets=wished.targets,
+            cost_usd_per_hour=wished.cost_usd_per_hour if wished.targets else None,
+            terms=wished.terms,
+            reasons=wished.reasons,
         )
         if placement is None:
             return self._first(service, planned, proposal)

@@ -126,7 +126,11 @@ class Judgement:
         problem = self.request.problem
         counts = problem.current[service]
         rules = problem.spread.get(service, ())
-        return bool(counts.any() and problem.allowed[service][counts > 0].all() and all(r.holds(counts) for r in rules))
+        return bool(
+            counts.any()
+            and problem.allowed[service][counts > 0].all()
+            and all(rule.holds(counts[None])[0] for rule in rules)
+        )
 
     def candidates(self, key: Key) -> PlannedService:
         """One service of the plan with all its candidates. Raises KeyError for one that the plan does not know."""

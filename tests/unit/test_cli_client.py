@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator

@@ -85,7 +85,7 @@ class Checks:
         self._enough(service, place, 0)
         addresses = {pod.address for pod in place.live_pods(key)}
         for gateway in self._sim.gateways.values():
-            if not gateway.serving or gateway.heard_at < sent_at - GATEWAY_WINDOW_S + 0.5 or not gateway.reachable:
+            if not gateway.serving or not self._waited_for(gateway, sent_at):
                 continue
             for route in gateway.table.values():
                 if _key(route) == key and any(e.address in addresses for e in usable(route)):
@@ -103,9 +103,17 @@ class Checks:
                 elsewhere += sum(pod.ready for pod in other.live_pods(key)) + other.broken_since(
                     key, now - FAULT_NOTICE_S
                 )
-        needed = min_available(service.spec.replicas, service.spec.disruption.min_available)
+        placement = self._sim.store.find(Placement, key)
+        committed = sum(target.replicas for target in placement.spec.targets) if placement is not None else 0
+        needed = min(committed, min_available(service.spec.replicas, service.spec.disruption.min_available))
         if left_here + elsewhere < min(needed, before + elsewhere):
             self.fail("I2", f"{key}: Roam leaves {left_here} in {place.name} and {elsewhere} elsewhere, below {needed}")
+
+    def _waited_for(self, gateway: SimGateway, at_s: float) -> bool:
+        """Whether Roam has to wait for the word of a gateway: it was heard, and its sub-cluster was not silent."""
+        place = gateway.place
+        silent = place is not None and max(place.reachable_at, place.standing_at) > at_s - FAULT_NOTICE_S
+        return not silent and gateway.heard_at > at_s - GATEWAY_WINDOW_S + 0.5
 
     def on_table(self, gateway: SimGateway, routes: Sequence[Route], sent_at: float) -> None:
         """I1 for traffic: no request newly sent to where a rule forbids the service, unless it is committed there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from federation.engine.deciding import Situation
+from federation.engine.deciding import Situation, Verdict
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.placement import Target
@@ -95,6 +95,10 @@ class TinyVerdict:
             return _answer(service, "full", (), ("no sub-cluster has room",))
         return _answer(service, "denied", (), ("every sub-cluster is out",))
 
+    def stands(self, key: Key) -> bool:
+        """See `Verdict.stands`."""
+        return self._standing(key) is not None
+
     def forbidden(self, key: Key, subcluster: str) -> str:
         """Why residency forbids it there."""
         service, record = self._services.get(key), self._places.get(subcluster)
@@ -133,3 +137,21 @@ def _answer(service: Microservice, verdict: str, targets: tuple[Target, ...], wh
 def judge_simply(situation: Situation) -> TinyVerdict:
     """A `federation.engine.deciding.Judgement`."""
     return TinyVerdict(situation)
+
+
+def judge_really(situation: Situation) -> Verdict:
+    """The real planner with the real policy engines, over places that are known by country only."""
+    from federation.app import policy_engines
+    from federation.atlas.lookup import place_of
+    from federation.planner.decide import Judgement
+    from federation.planner.request import prepare
+    from federation.planner.world import World
+
+    world = World(
+        situation.subclusters, situation.services, situation.policies, situation.placements, situation.migrations
+    )
+    places = {record.metadata.name: place_of(record.spec, None) for record in situation.subclusters}
+    images = {record.metadata.name: True for record in situation.subclusters}
+    return Judgement(
+        prepare(world, policy_engines(), places, situation.now, images=images, fixed=situation.fixed)
+    )
