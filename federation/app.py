@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from federation.errors import InvalidInput
+from federation.errors import InvalidInput, InvalidInputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,7 +146,7 @@ def plan_resources(resources: Iterable[Resource], now: float) -> Judgement:
     """The plan for a set of resources (files, or the state of a server), with no side effect.
 
     Args: now, seconds since 1970. The placements and open migrations among them are what runs now.
-    Raises: InvalidInput, for policies or places that make no sense."""
+    Raises: InvalidInput, for policies or places that make no sense, or policies that contradict each other."""
     from federation.model.microservice import Microservice
     from federation.model.migration import Migration
     from federation.model.placement import Placement
@@ -154,7 +154,7 @@ def plan_resources(resources: Iterable[Resource], now: float) -> Judgement:
     from federation.model.subcluster import SubCluster
     from federation.planner.decide import Judgement
     from federation.planner.request import prepare
-    from federation.planner.world import World
+    from federation.planner.world import World, conflicts
 
     everything = tuple(resources)
     subclusters = tuple(each for each in everything if isinstance(each, SubCluster))
@@ -165,7 +165,12 @@ def plan_resources(resources: Iterable[Resource], now: float) -> Judgement:
         {each.key: each for each in everything if isinstance(each, Placement)},
         tuple(each for each in everything if isinstance(each, Migration)),
     )
-    return Judgement(prepare(world, policy_engines(), _places(subclusters), now, images=_images(subclusters)))
+    request = prepare(world, policy_engines(), _places(subclusters), now, images=_images(subclusters))
+    found = conflicts(request.view, request.engines)
+    if found:
+        lines = sorted({f"{key}: {message}" for key, messages in found.items() for message in messages})
+        raise InvalidInputs(tuple(InvalidInput(line) for line in lines))
+    return Judgement(request)
 
 
 def _places(subclusters: Iterable[SubCluster]) -> dict[str, Place]:

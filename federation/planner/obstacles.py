@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PLURAL = {"provider": "providers", "region": "regions", "country": "countries", "subcluster": "sub-clusters"}
 
+PASSING = frozenset({"Lost", "Cordoned"})
+"""Reasons that are no rule against the service: where nothing else is against it, only room is lacking at present."""
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacles:
@@ -71,7 +74,7 @@ def obstacles(request: PlanRequest, state: State, service: int, subcluster: int)
     """Why the service can't stand there, all others as they are; None when it can."""
     found = rule_reasons(request, service, subcluster)
     if found:
-        return Obstacles(True, found)
+        return Obstacles(any(reason.code not in PASSING for reason in found), found)
     if request.problem.fixed[service]:
         text = "the service is held where it is: it is pinned, or on the move"
         return Obstacles(True, (Reason("Held", "not where it is held", text),))
@@ -99,7 +102,7 @@ def held_obstacles(request: PlanRequest, state: State, service: int, subcluster:
     room that is kept for its open migration counts as free."""
     found = rule_reasons(request, service, subcluster)
     if found:
-        return Obstacles(True, found)
+        return Obstacles(any(reason.code not in PASSING for reason in found), found)
     problem = request.problem
     row = state.counts[service].copy()
     source = int(row.argmax())

@@ -136,8 +136,8 @@ POOR = subcluster("poor", "gce", "europe-west1", budget={"hourly": "0.01 USD"})
 @pytest.mark.parametrize(
     ("there", "expected"),
     [
-        (LOST, ("denied", "is lost: nothing was heard of it for longer than its detection window")),
-        (CORDONED, ("denied", "is cordoned and takes no new work; uncordon it (spec.unschedulable)")),
+        (LOST, ("full", "is lost: nothing was heard of it for longer than its detection window")),
+        (CORDONED, ("full", "is cordoned and takes no new work; uncordon it (spec.unschedulable)")),
         (
             TAINTED,
             (
