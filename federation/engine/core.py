@@ -73,7 +73,7 @@ class Engine:
         self._timers: dict[Key, float] = {}
         self._since = 0
         self._retry_store_at: float | None = None
-        self._ready = False
+        self._ready = self._informed = False
         self._stopping = False
 
     # Life
@@ -124,7 +124,9 @@ class Engine:
             assign_ports(self._cache, self._journal, keys)
             if self._journal.failing:
                 self._unported |= keys
-        if self._deciding.due(self._runtime.monotonic()):
+        # A first decision before capacity is known would overfill what looks cheap.
+        self._informed = self._informed or self._fleet.offered
+        if self._informed and self._deciding.due(self._runtime.monotonic()):
             self._touch(self._deciding.decide())
         dirty, self._dirty = self._dirty, {}
         for key in dirty:
@@ -156,7 +158,7 @@ class Engine:
             times.append(STORE_RETRY_S if self._journal.failing else 0.0)
         if self._ready or self._fleet.known:
             times += [at - mono for at in self._timers.values()]
-            due = self._deciding.due_at()
+            due = self._deciding.due_at() if self._informed else None
             if due is not None:
                 times.append(due - mono)
             if self._dirty or self._unported:

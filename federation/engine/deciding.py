@@ -172,11 +172,23 @@ class DecisionEngine:
     def _judge(self, situation: Situation) -> tuple[Verdict, Verdict, Situation]:
         """What would be best, what is to be done, and the situation with those held that may not move now."""
         wish = self.judgement(situation)
+        released = {key for key in situation.fixed if self._is_denied_pin(key, wish)}
+        if released:
+            kept = {key: targets for key, targets in situation.fixed.items() if key not in released}
+            situation = replace(situation, fixed=kept)
+            wish = self.judgement(situation)
         held = self._held(situation, wish)
         if all(held.get(Key(p.namespace, p.service), p.targets) == p.targets for p in wish.plan.placements):
             return wish, wish, situation
         situation = replace(situation, fixed={**situation.fixed, **held})
         return wish, self.judgement(situation), situation
+
+    def _is_denied_pin(self, key: Key, verdict: Verdict) -> bool:
+        """Whether a rule has overtaken a person's choice of place."""
+        placement = self.cache.placement(key)
+        if placement is None or self.cache.open_migration(key) is not None:
+            return False
+        return any(verdict.forbidden(key, target.subcluster) for target in placement.spec.targets)
 
     def _on_failure(self, situation: Situation, error: Exception) -> None:
         now = self.runtime.monotonic()
@@ -230,7 +242,8 @@ class DecisionEngine:
         )
 
     def _live(self, record: SubCluster) -> SubCluster:
-        """The record with what is known this moment; one that was never heard, or just returned, takes no new work."""
+        """The record with what is known this moment; one of which too little is known, or that just
+        returned, takes no new work."""
         link = self.links.get(record.metadata.name)
         health = link.pulse.health if link is not None else "Lost"
         update: dict[str, object] = {"health": "Lost" if health == "Unknown" else health}
@@ -239,7 +252,8 @@ class DecisionEngine:
         if link is not None:
             update["runs_images"] = link.capabilities.runs_images
         changed: dict[str, object] = {"status": record.status.model_copy(update=update)}
-        if health == "Returning":
+        unknown = link is None or (link.offers is None and not record.status.offers)
+        if health == "Returning" or unknown:
             changed["spec"] = record.spec.model_copy(update={"unschedulable": True})
         return record.model_copy(update=changed)
 
@@ -253,9 +267,13 @@ class DecisionEngine:
         if pin is None or placement.replicas_in(pin) == 0 or service.spec.replicas == 0:
             return None
         names = [target.subcluster for target in placement.spec.targets]
-        if any(self._is_lost(name) or self.forbidden(service.key, name) for name in names):
+        if any(self._is_lost(name) for name in names):
             return None
         return resize_pinned(placement.spec.targets, pin, service.spec.replicas)
+
+    def _is_vacant(self, key: Key, subcluster: str) -> bool:
+        link = self.links.get(subcluster)
+        return link is not None and link.answering and key not in link.workloads and link.refuses(key)
 
     def _is_lost(self, subcluster: str) -> bool:
         link = self.links.get(subcluster)
@@ -374,11 +392,13 @@ class DecisionEngine:
     ) -> Commit | Move | None:
         key = service.key
         if service.spec.replicas == 0:
-            return Commit(()) if placement.spec.targets else None
+            return Commit(planned.targets) if placement.spec.targets != planned.targets else None
         rules = migration_rules(service, situation.policies)
         facts = MoveFacts(
             lost=self._is_lost,
             forbidden=lambda subcluster: verdict.forbidden(key, subcluster),
+            full=lambda subcluster: bool(verdict.objection(key, subcluster)),
+            vacant=lambda subcluster: self._is_vacant(key, subcluster),
             stateful=service.spec.stateful,
             automatic=rules.mode == "automatic",
         )

@@ -37,6 +37,11 @@ class Fleet:
         """Whether every sub-cluster was heard, or has been silent for its window."""
         return all(link.known for link in self.links.values())
 
+    @property
+    def offered(self) -> bool:
+        """Whether every sub-cluster that answers said what it offers, or was asked for it in vain."""
+        return all(link.offers_asked or not link.answering for link in self.links.values())
+
     def close(self) -> None:
         """Stop observing; what runs goes on."""
         for link in self.links.values():

@@ -9,6 +9,7 @@ from federation.contracts.driver import Capabilities, Observation, SubClusterDri
 from federation.contracts.runtime import Runtime
 from federation.engine.boundary import Backoff, after_failure
 from federation.engine.journal import explain
+from federation.errors import Conflict, InvalidInput, NoCapacity
 from federation.model.meta import Key
 from federation.model.offers import Offer
 from federation.model.quantity import parse_duration_s
@@ -44,10 +45,12 @@ class SubClusterLink:
     offers: tuple[Offer, ...] | None = None
     observed: bool = False
     failure: str = ""
+    offers_asked: bool = False
     closed: bool = False
     _cursor: str | None = None
     _busy: set[Key] = field(default_factory=set)
     _backoff: dict[Key, Backoff] = field(default_factory=dict)
+    _refused: set[Key] = field(default_factory=set)
     _accepted: dict[Key, tuple[str, int, float]] = field(default_factory=dict)
     _poll_failures: int = 0
     _offers_due: float = 0.0
@@ -167,6 +170,7 @@ class SubClusterLink:
         self.runtime.submit(self.name, lambda: driver.offers(deadline_s=CALL_DEADLINE_S), self._on_offers)
 
     def _on_offers(self, offers: tuple[Offer, ...] | None, _error: BaseException | None) -> None:
+        self.offers_asked = True
         if offers is None or self.closed:
             self._offers_due = self.runtime.monotonic() + 2.0
             return
@@ -203,6 +207,7 @@ class SubClusterLink:
         touched = set(self.workloads)
         self.workloads, self._accepted, self._cursor, self.observed = {}, {}, None, False
         self._backoff.clear()
+        self._refused.clear()
         self.hooks.touched(touched)
 
     def next_tick(self) -> float | None:
@@ -219,6 +224,10 @@ class SubClusterLink:
             return False
         backoff = self._backoff.get(key)
         return backoff is None or backoff.not_before == float("inf")
+
+    def refuses(self, key: Key) -> bool:
+        """Whether the last step for `key` was refused: it had no effect, and will have none."""
+        return key in self._refused
 
     def failure_of(self, key: Key) -> str:
         """Why the last step for `key` failed; "" when it did not."""
@@ -263,6 +272,12 @@ class SubClusterLink:
 
     def _finish(self, key: Key, error: BaseException | None) -> None:
         self._busy.discard(key)
+        self._refused.discard(key)
+        if isinstance(error, NoCapacity | Conflict | InvalidInput):
+            # The decision was made on other facts: get them, and let it be made again.
+            self._refused.add(key)
+            self._offers_due = self.runtime.monotonic()
+            self.hooks.changed(self.name)
         if error is None:
             self._backoff.pop(key, None)
         else:

@@ -37,10 +37,14 @@ class Keep:
 @dataclass(frozen=True, slots=True)
 class MoveFacts:
     """`lost(subcluster)`: it counts as lost; `forbidden(subcluster)`: why a hard rule forbids the service there, or "";
-    `stateful`: a single writer whose data lives with it; `automatic`: a cheaper place alone is reason enough."""
+    `full(subcluster)`: it could not take the service now; `vacant(subcluster)`: it answers, refused the service, and
+    nothing of it runs there; `stateful`: a single writer whose data lives with it; `automatic`: a cheaper place alone
+    is reason enough."""
 
     lost: Callable[[str], bool]
     forbidden: Callable[[str], str]
+    full: Callable[[str], bool]
+    vacant: Callable[[str], bool]
     stateful: bool
     automatic: bool
 
@@ -48,8 +52,9 @@ class MoveFacts:
 def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts: MoveFacts) -> Commit | Move | Keep:
     """What to do when the plan says `proposed` and `current` is committed.
 
-    An empty proposal never empties a placement. Growing and shrinking are commits; replicas that would run elsewhere
-    are moved, one sub-cluster pair at a time: lost ones first, then forbidden ones, then cheaper ones by name."""
+    An empty proposal never empties a placement. Growing and shrinking are commits, and so is another place for
+    replicas that could not be started; replicas that run and would run elsewhere are moved, one sub-cluster pair at a
+    time: lost ones first, then forbidden ones, then cheaper ones by name."""
     now = {target.subcluster: target.replicas for target in current}
     then = {target.subcluster: target.replicas for target in proposed}
     if not then or now == then:
@@ -60,6 +65,11 @@ def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts
         return Commit(as_targets(then))
     source, target = losers[0], gainers[0]
     replicas = min(now[source] - then.get(source, 0), then[target] - now.get(target, 0))
+    unstarted = next((name for name in losers if facts.vacant(name)), None)
+    if unstarted is not None:
+        replicas = min(now[unstarted] - then.get(unstarted, 0), then[target] - now.get(target, 0))
+        moved = {**now, unstarted: now[unstarted] - replicas, target: now.get(target, 0) + replicas}
+        return Commit(as_targets({name: count for name, count in moved.items() if count}))
     if facts.lost(source):
         if facts.stateful:
             return Keep(f"{source} is lost and holds the only copy of its data; a person has to decide")
@@ -70,7 +80,7 @@ def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts
         return Move(source, target, replicas, "Policy")
     if facts.automatic and not facts.stateful:
         return Move(source, target, replicas, "Cost")
-    return _growth(now, then)
+    return _growth(now, then, facts)
 
 
 def _urgency(name: str, facts: MoveFacts) -> tuple[int, str]:
@@ -79,21 +89,35 @@ def _urgency(name: str, facts: MoveFacts) -> tuple[int, str]:
     return (1 if facts.forbidden(name) else 2), name
 
 
-def _growth(now: Mapping[str, int], then: Mapping[str, int]) -> Commit | Keep:
-    """What a new number of replicas asks for while nothing may move: grow or shrink where it runs."""
+def _growth(now: Mapping[str, int], then: Mapping[str, int], facts: MoveFacts) -> Commit | Keep:
+    """What a new number of replicas asks for while nothing may move: grow or shrink where it runs; where that is full
+    and the data allows it, grow where the plan would have it."""
     missing = sum(then.values()) - sum(now.values())
     if missing == 0:
         return Keep()
     resized = dict(now)
-    while missing > 0:
-        name = min(resized, key=lambda n: (resized[n], n))
-        resized[name] += 1
-        missing -= 1
-    while missing < 0:
+    if missing > 0:
+        roomy = [name for name in now if facts.stateful or not facts.full(name)]
+        if not roomy:
+            return Commit(as_targets(_spill(now, then, missing)))
+        for _ in range(missing):
+            name = min(roomy, key=lambda n: (resized[n], n))
+            resized[name] += 1
+    for _ in range(-missing):
         name = max(resized, key=lambda n: (resized[n], n))
         resized[name] -= 1
-        missing += 1
     return Commit(as_targets({name: count for name, count in resized.items() if count > 0}))
+
+
+def _spill(now: Mapping[str, int], then: Mapping[str, int], missing: int) -> dict[str, int]:
+    """`missing` more replicas than `now`, in the places that gain replicas by the plan, in the order of names."""
+    resized = dict(now)
+    for name in sorted(then):
+        added = min(missing, max(then[name] - now.get(name, 0), 0))
+        if added:
+            resized[name] = now.get(name, 0) + added
+            missing -= added
+    return resized
 
 
 def resize_pinned(current: tuple[Target, ...], pin: str, replicas: int) -> tuple[Target, ...]:
