@@ -23,7 +23,8 @@ from providers.local.plugin import PROVIDER, LocalConnection
 
 PORT = 19100
 # Far from the sandbox's blocks, and different for tests that run side by side.
-_BLOCKS = itertools.count(os.getpid())
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_BLOCKS = itertools.count(_WORKER + 16 * os.getpid(), 16)
 
 
 @dataclass

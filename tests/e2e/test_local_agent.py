@@ -174,7 +174,10 @@ def test_liveness_restarts(agent: RunningAgent) -> None:
         "periodSeconds": 1,
         "failureThreshold": 1,
     }
-    run(agent, workload("sh", "-c", "rm -f broken; exec sleep 1000", container={"livenessProbe": alive_until}))
+    up = {"exec": {"command": ["sh", "-c", "test -e $HOME/up"]}, "periodSeconds": 1}
+    container = {"livenessProbe": alive_until, "readinessProbe": up}
+    run(agent, workload("sh", "-c", "rm -f broken; touch up; exec sleep 1000", container=container))
+    see(agent, lambda pod: pod.ready)
     pod = pod_of(agent)
     (agent.directory / "pods" / f"shop_{pod.name}" / "scratch" / "broken").touch()
     assert see(agent, lambda pod: pod.restarts == 1 and pod.ready).name == pod.name

@@ -17,7 +17,15 @@ from providers.local.agent.processes import Command, Processes
 from providers.local.agent.template import Container, Template
 
 Phase = Literal["Pending", "Running", "Terminating", "Failed"]
+START_TURN_S: Final = 0.5
+"""A pod that starts has its turn for so long at most, or until it is ready; then the next one may start."""
 PATH_DEFAULT: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def start_turns() -> asyncio.Semaphore:
+    """Turns in starting: a starting program wants a whole core for a moment, and those that serve on this machine must
+    not wait for it. So at most half of the cores start pods at a time."""
+    return asyncio.Semaphore(max(1, (os.cpu_count() or 1) // 2))
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class PodPlan:
     directory: Path
     path: str
     config: Configuration = field(repr=False)
+    turns: asyncio.Semaphore = field(default_factory=start_turns, repr=False)
 
     @property
     def scratch(self) -> Path:
@@ -50,6 +59,7 @@ class Pod:
         self._gone = gone
         self._runs: list[ContainerRun] = []
         self._mains: list[ContainerRun] = []
+        self._stirred = asyncio.Event()
         self._sidecars: list[asyncio.Task[None]] = []
         self._task = asyncio.create_task(self._live())
         self._end: asyncio.Task[None] | None = None
@@ -111,13 +121,29 @@ class Pod:
             run = self._add(container, subjects[container.name])
             if not await self._initialise(run):
                 return
-        self._mains = [self._add(container, subjects[container.name]) for container in spec.containers]
-        await asyncio.gather(*(run.live(spec.restart_policy) for run in self._mains))
+        async with self.plan.turns:
+            self._mains = [self._add(container, subjects[container.name]) for container in spec.containers]
+            lives = asyncio.gather(*(run.live(spec.restart_policy) for run in self._mains))
+            lives.add_done_callback(lambda _: self._stirred.set())
+            try:
+                await asyncio.wait_for(self._first_ready(lives), START_TURN_S)
+            except TimeoutError:
+                pass
+            except asyncio.CancelledError:
+                lives.cancel()
+                raise
+        await lives
         failed = next((run for run in self._mains if run.exit_code != 0), None)
         if failed is not None:
             self._conclude("Failed", "Error", f"container {failed.container.name}: {failed.message}")
         else:
             self._conclude("Running", "Completed", "all containers ended with exit code 0")
+
+    async def _first_ready(self, lives: asyncio.Future[list[None]]) -> None:
+        """Wait until it is ready for the first time, or has ended."""
+        while not self.ready and not lives.done():
+            self._stirred.clear()
+            await self._stirred.wait()
 
     async def _initialise(self, run: ContainerRun) -> bool:
         """Run one init container to its end, or start a sidecar. Returns: whether the pod may go on."""
@@ -162,6 +188,7 @@ class Pod:
         self._notify()
 
     def _notify(self) -> None:
+        self._stirred.set()
         if not self.stopping:
             self._changed()
 

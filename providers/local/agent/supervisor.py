@@ -18,7 +18,7 @@ from federation.errors import InvalidInput, NoCapacity, Unavailable
 from federation.model.meta import Key
 from providers.local.agent.environment import Configuration, Identity
 from providers.local.agent.journal import Journal
-from providers.local.agent.pods import Pod, PodPlan
+from providers.local.agent.pods import Pod, PodPlan, start_turns
 from providers.local.agent.processes import Processes
 from providers.local.agent.rollout import PodView, Steps, has_one_writer, plan_pods
 from providers.local.agent.template import Template, parse_template
@@ -97,6 +97,7 @@ class Supervisor:
         self._last_address = secrets.randbelow(place.block.num_addresses)
         self._used = dict.fromkeys(RESOURCES, 0.0)
         self._births = 0
+        self._turns = start_turns()
         self._orders: dict[str, int] = {}
         self._closing = False
 
@@ -228,6 +229,7 @@ class Supervisor:
             directory=self.place.directory / "pods" / f"{key.namespace}_{name}",
             path=self.place.path,
             config=Configuration(order.workload.objects),
+            turns=self._turns,
         )
         for resource in RESOURCES:
             self._used[resource] += order.requests[resource]

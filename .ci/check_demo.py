@@ -1,0 +1,37 @@
+"""Checks a demo's report once more, from outside: what it must hold, and the bars of its acts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+
+def faults(report: dict) -> list[str]:
+    """What is wrong with the report; empty when nothing is."""
+    found = [f"no `{key}`" for key in ("requests", "failed", "retried", "violations", "acts") if key not in report]
+    if found:
+        return found
+    acts = {act["name"]: act for act in report["acts"]}
+    for name in ("migrate", "kill"):
+        missing = {"service", "from", "to", "seconds", "failed", "p50_ms", "p99_ms"} - acts.get(name, {}).keys()
+        if missing:
+            return [f"act {name} lacks {', '.join(sorted(missing))}"]
+    migrate, kill = acts["migrate"], acts["kill"]
+    checks = {
+        "a request failed in the migration": migrate["failed"] == 0,
+        "more than 0.1 % retried in the migration": migrate["retried"] <= 0.001 * migrate["requests"],
+        "p99 more than doubled in the migration": migrate["p99_ms"] <= 2 * migrate["p99_before_ms"],
+        "a request failed later than 5 s after the kill": (kill["last_failure_s"] or 0) <= 5,
+        "the load was under 150 requests/s": migrate["requests"] >= 0.95 * 150 * migrate["seconds"],
+        "a rule was broken": report["violations"] == 0,
+        "failures outside the kill": report["failed"] == kill["failed"],
+        "the demo itself missed a bar": not report["missed"],
+    }
+    return [what for what, met in checks.items() if not met]
+
+
+if __name__ == "__main__":
+    wrong = faults(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    print("\n".join(f"demo report: {each}" for each in wrong) or "demo report: every bar met")
+    sys.exit(1 if wrong else 0)
