@@ -17,11 +17,16 @@ COPYING: frozenset[Phase] = frozenset({"Prepared", "Shifting", "Drained", "Rolli
 def desired_replicas(placement: Placement | None, migration: Migration | None) -> dict[str, int]:
     """Replicas to run by sub-cluster: what is committed, and during a move the target's copy beside it."""
     wanted: dict[str, int] = {}
-    for target in placement.spec.targets if placement is not None else ():
+    for target in _present(placement):
         wanted[target.subcluster] = wanted.get(target.subcluster, 0) + target.replicas
     if migration is not None and migration.status.phase in COPYING:
         wanted[migration.spec.target] = wanted.get(migration.spec.target, 0) + migration.spec.replicas
     return wanted
+
+
+def _present(placement: Placement | None) -> tuple[Target, ...]:
+    """Targets with replicas: a service that was scaled to zero keeps its place, but neither copies nor traffic."""
+    return tuple(target for target in placement.spec.targets if target.replicas) if placement is not None else ()
 
 
 def traffic_shares(placement: Placement | None, migration: Migration | None) -> dict[str, int]:
@@ -29,7 +34,7 @@ def traffic_shares(placement: Placement | None, migration: Migration | None) -> 
 
     Without a move each sub-cluster's share follows its replicas. During one, the source's share is divided between
     source and target by `status.weight` (percent on the target)."""
-    committed = {target.subcluster: target.replicas for target in placement.spec.targets} if placement else {}
+    committed = {target.subcluster: target.replicas for target in _present(placement)}
     shares = {subcluster: replicas * 100 for subcluster, replicas in committed.items()}
     if migration is None or migration.status.phase not in COPYING:
         return shares
