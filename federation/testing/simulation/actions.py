@@ -238,6 +238,10 @@ def _kill_controller(simulation: Simulation, steps: int, pause_s: float) -> None
     simulation.kill_controller(steps, pause_s)
 
 
+def _kill_at_write(simulation: Simulation, writes: int, pause_s: float) -> None:
+    simulation.kill_controller(writes, pause_s, only="write")
+
+
 _VERBS: dict[str, Callable[..., None]] = {
     "create": _create,
     "delete": _delete,
@@ -259,4 +263,5 @@ _VERBS: dict[str, Callable[..., None]] = {
     "store-outage": _store_outage,
     "set-clock": _set_clock,
     "kill-controller": _kill_controller,
+    "kill-at-write": _kill_at_write,
 }

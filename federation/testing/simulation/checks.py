@@ -115,9 +115,24 @@ class Checks:
         silent = place is not None and max(place.reachable_at, place.standing_at) > at_s - FAULT_NOTICE_S
         return not silent and gateway.heard_at > at_s - GATEWAY_WINDOW_S + 0.5
 
-    def on_table(self, gateway: SimGateway, routes: Sequence[Route], sent_at: float) -> None:
+    def on_route(self, gateway: str, old: Route | None, new: Route | None) -> None:
+        """No route loses its last usable endpoint while one that it had still serves."""
+        if old is None or (new is not None and usable(new)):
+            return
+        service = self._service(_key(old))
+        if service is None or service.spec.replicas == 0:
+            return
+        for endpoint in usable(old):
+            pod, place = self._pod(endpoint.address), self._sim.places[endpoint.subcluster]
+            calm_s = self._sim.timeline.now - max(place.reachable_at, place.standing_at)
+            if pod is not None and pod.ready and calm_s > FAULT_NOTICE_S:
+                self.fail("Lost request", f"{gateway} drops {old.key}, though {endpoint.subcluster} serves it")
+                return
+
+    def on_table(self, gateway: str, routes: Sequence[Route], sent_at: float) -> None:
         """I1 for traffic: no request newly sent to where a rule forbids the service, unless it is committed there."""
-        before, now = self._asked.get(gateway.name, {}), {}
+        before = self._asked.get(gateway, {})
+        now: dict[str, set[str]] = {}
         for route in routes:
             now[route.key] = {endpoint.subcluster for endpoint in usable(route)}
             added = now[route.key] - before.get(route.key, set())
@@ -128,8 +143,8 @@ class Checks:
             for name in sorted(added):
                 rule = self.forbidden(service, name, sent_at)
                 if rule and (placement is None or not placement.replicas_in(name)):
-                    self.fail("I1", f"{gateway.name} gets traffic for {service.key} to {name} against {rule}")
-        self._asked[gateway.name] = now
+                    self.fail("I1", f"{gateway} gets traffic for {service.key} to {name} against {rule}")
+        self._asked[gateway] = now
 
     def forbidden(self, service: Microservice, place: str, at_s: float) -> str:
         """The rule that forbids `service` in `place`, of those that the engine had time to notice by `at_s`."""
@@ -193,7 +208,16 @@ class Checks:
     # Records
 
     def records(self) -> None:
-        """I6: at most one migration of a service is beyond its beginning. I7: what was acknowledged is there."""
+        """I6: at most one migration of a service is beyond its beginning, and what it moves is still committed at its
+        source until it is retired there. I7: what was acknowledged is there."""
+        for migration in self._sim.store.known(Migration).values():
+            if migration.status.phase not in ("Prepared", "Shifting", "Drained"):
+                continue
+            placement = self._sim.store.find(Placement, Key(migration.metadata.namespace, migration.spec.service))
+            if placement is not None and placement.replicas_in(migration.spec.source) < migration.spec.replicas:
+                self.fail(
+                    "I6", f"{migration.metadata.name} is {migration.status.phase}, but its source is not committed"
+                )
         under_way = Counter(
             (m.metadata.namespace, m.spec.service)
             for m in self._sim.store.known(Migration).values()

@@ -9,7 +9,7 @@ from functools import partial
 
 from federation.contracts.gateway import EndpointLoad, GatewayState, Route, RouteEndpoint, RouteState
 from federation.errors import Unavailable
-from federation.testing.simulation.places import Place, Referee, Trouble
+from federation.testing.simulation.places import Place, Referee, Trouble, sent_at
 from federation.testing.simulation.runtime import Delayed, Timeline
 
 REQUESTS_PER_S = 20
@@ -63,6 +63,7 @@ class SimGateway:
         lost = self._meet_faults(deadline_s)
         self.calls += 1
         self._referee.note("table", self.name, tuple(sorted(route.revision for route in routes)))
+        self._referee.on_table(self.name, routes, sent_at(self._timeline))
         self._asked = {route.key: route for route in routes}
         for key in sorted(self.table.keys() | self._asked.keys()):
             if self.table.get(key) != self._asked.get(key):
@@ -97,6 +98,7 @@ class SimGateway:
         route, old = self._asked.get(key), self.table.get(key)
         if not self.serving or route == old:
             return
+        self._referee.on_route(self.name, old, route)
         if route is None:
             del self.table[key]
         else:

@@ -152,6 +152,4 @@ def judge_really(situation: Situation) -> Verdict:
     )
     places = {record.metadata.name: place_of(record.spec, None) for record in situation.subclusters}
     images = {record.metadata.name: True for record in situation.subclusters}
-    return Judgement(
-        prepare(world, policy_engines(), places, situation.now, images=images, fixed=situation.fixed)
-    )
+    return Judgement(prepare(world, policy_engines(), places, situation.now, images=images, fixed=situation.fixed))

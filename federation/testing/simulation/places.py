@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from federation.contracts.driver import Capabilities, Observation, PodState, Workload, WorkloadState
+from federation.contracts.gateway import Route
 from federation.errors import NoCapacity, RateLimited, Unavailable
 from federation.model.meta import Key
 from federation.model.offers import Offer
@@ -57,6 +59,14 @@ class Referee(Protocol):
 
     def on_delete(self, place: Place, key: Key, sent_at: float) -> None:
         """Roam asks for the end of a workload."""
+        ...
+
+    def on_route(self, gateway: str, old: Route | None, new: Route | None) -> None:
+        """A gateway has another route in force than before."""
+        ...
+
+    def on_table(self, gateway: str, routes: Sequence[Route], sent_at: float) -> None:
+        """Roam hands a whole table over to a gateway."""
         ...
 
     def on_change(self) -> None:
@@ -113,7 +123,7 @@ class Place:
     def apply(self, workload: Workload) -> None:
         """Make it so, in virtual time."""
         self.calls += 1
-        self.referee.on_apply(self, workload, _sent_at(self.timeline))
+        self.referee.on_apply(self, workload, sent_at(self.timeline))
         taken = sum(copy.replicas for copy in self.copies.values() if copy.key != workload.key)
         if taken + workload.replicas > self.capacity:
             raise NoCapacity(f"{self.name} has room for {self.capacity - taken} replicas, not {workload.replicas}")
@@ -130,7 +140,7 @@ class Place:
     def delete(self, key: Key) -> None:
         """Stop it gracefully."""
         self.calls += 1
-        self.referee.on_delete(self, key, _sent_at(self.timeline))
+        self.referee.on_delete(self, key, sent_at(self.timeline))
         copy = self.copies.get(key)
         if copy is None:
             return
@@ -290,7 +300,8 @@ class Place:
         return [pod for pod in copy.pods if pod.serves and not pod.terminating] if copy is not None else []
 
 
-def _sent_at(timeline: Timeline) -> float:
+def sent_at(timeline: Timeline) -> float:
+    """When the call that takes effect now left the controller."""
     return SimRuntime.current.submitted_at if SimRuntime.current is not None else timeline.now
 
 

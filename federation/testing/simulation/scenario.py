@@ -85,6 +85,11 @@ def make_scenario(seed: int) -> Scenario:
     services = _services(chance)
     residency: tuple[str, ...] = tuple(sorted(chance.sample(("DE", "NL", "FR"), 2))) if chance.random() < 0.5 else ()
     actions = [_action(chance, services, places) for _ in range(chance.randint(8, 20))]
+    actions += [
+        Action(move.at_s, "kill-at-write", (chance.randint(3, 24), chance.choice((0.2, 1.0, 5.0))))
+        for move in actions
+        if move.verb == "migrate" and chance.random() < 0.4
+    ]
     actions += [Action(0.0, "create", (service.name,)) for service in services]
     return Scenario(
         seed,
@@ -141,7 +146,8 @@ def _action(chance: random.Random, services: tuple[ServiceSpec, ...], places: tu
         (1, "gateway-reset", (chance.choice(("edge", place)),)),
         (2, "store-outage", (round(chance.uniform(0.2, 6.0), 2),)),
         (2, "set-clock", (round(chance.choice((-1, 1)) * chance.choice((2.0, 60.0, 4000.0)), 2),)),
-        (8, "kill-controller", (chance.randint(1, 120), round(chance.choice((0.2, 1.0, 5.0)), 2))),
+        (6, "kill-controller", (chance.randint(1, 120), chance.choice((0.2, 1.0, 5.0)))),
+        (4, "kill-at-write", (chance.randint(1, 24), chance.choice((0.2, 1.0, 5.0)))),
     )
     weights = [weight for weight, _, _ in options]
     _, verb, args = chance.choices(options, weights)[0]

@@ -17,7 +17,7 @@ from federation.store.sql import open_store
 from federation.testing.simulation import actions
 from federation.testing.simulation.checks import Checks
 from federation.testing.simulation.gateways import SimGateway
-from federation.testing.simulation.judging import judge_simply
+from federation.testing.simulation.judging import judge_really
 from federation.testing.simulation.places import Place, ScriptedDriver
 from federation.testing.simulation.runtime import TICK_S, ControllerKilled, SimRuntime, Spinning, Timeline
 from federation.testing.simulation.scenario import Scenario
@@ -47,7 +47,7 @@ class Outcome:
 class Simulation:
     """Set up by a scenario; `run` once."""
 
-    def __init__(self, scenario: Scenario, judgement: Judgement = judge_simply, *, keep_lines: bool = False) -> None:
+    def __init__(self, scenario: Scenario, judgement: Judgement = judge_really, *, keep_lines: bool = False) -> None:
         self.scenario = scenario
         self.chance = self._random("world")
         self.timeline = Timeline()
@@ -72,6 +72,7 @@ class Simulation:
         self._began_at = 0.0
         self._steps_to_live: int | None = None
         self._pause_s = 0.0
+        self._deadly = ""
         self._lives = 0
         self._steps = 0
         self._digest = hashlib.sha256()
@@ -96,12 +97,12 @@ class Simulation:
             times += [gateway.place.reachable_at, gateway.place.standing_at]
         return max(*times, self.store.down_until_s, self._began_at if self._engine is not None else self.timeline.now)
 
-    def kill_controller(self, steps: int, pause_s: float) -> None:
-        """Let the controller die after so many steps; it is started again after a pause."""
-        self._steps_to_live, self._pause_s = steps, pause_s
+    def kill_controller(self, steps: int, pause_s: float, only: str = "") -> None:
+        """Let the controller die after so many steps (with `only` in their name); it is started again after a pause."""
+        self._steps_to_live, self._pause_s, self._deadly = steps, pause_s, only
 
     def _kill(self, where: str) -> None:
-        if self._engine is None or self._steps_to_live is None:
+        if self._engine is None or self._steps_to_live is None or self._deadly not in where:
             return
         self._steps_to_live -= 1
         if self._steps_to_live <= 0:
@@ -243,6 +244,6 @@ class Simulation:
         return self.gateways[record.metadata.name]
 
 
-def simulate(scenario: Scenario, judgement: Judgement = judge_simply, *, keep_lines: bool = False) -> Outcome:
+def simulate(scenario: Scenario, judgement: Judgement = judge_really, *, keep_lines: bool = False) -> Outcome:
     """Run `scenario` from beginning to end; equal arguments give an equal outcome."""
     return Simulation(scenario, judgement, keep_lines=keep_lines).run()
