@@ -11,10 +11,11 @@ from federation.contracts.runtime import Runtime
 from federation.contracts.store import Change, Store
 from federation.engine.addressing import WorkloadBuilder, assign_ports
 from federation.engine.cache import CACHED, Cache
-from federation.engine.deciding import DecisionEngine, Judgement
+from federation.engine.deciding import DecisionEngine
 from federation.engine.fleet import Fleet
 from federation.engine.journal import Journal
 from federation.engine.services import ServiceReconciler, World
+from federation.engine.situation import Judgement
 from federation.errors import Expired, Unavailable
 from federation.model.meta import Key
 from federation.model.microservice import Microservice

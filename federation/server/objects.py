@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from federation.contracts.store import Create, Delete, Replace, Store, Write
-from federation.engine.deciding import migration_rules
 from federation.errors import AlreadyExists, InvalidInput, NotFound, StaleWrite
 from federation.model.meta import API_VERSION, FLEET, Key, Resource
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.redact import is_redacted, restore
+from federation.reconcile.moves import migration_rules
 from federation.server.admission import check_create, check_replace, refuse_delete
 from federation.server.answers import Answer, Refused, status, wire
 from federation.server.requests import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from federation.engine.deciding import Situation, Verdict
+from federation.engine.situation import Situation, Verdict
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.placement import Target
@@ -27,7 +27,7 @@ def forbidden_by(policy: Policy, service: Microservice, country: str | None) -> 
 
 @dataclass
 class TinyVerdict:
-    """Implements `federation.engine.deciding.Verdict`."""
+    """Implements `federation.engine.situation.Verdict`."""
 
     situation: Situation
     plan: Plan = field(init=False)
@@ -135,7 +135,7 @@ def _answer(service: Microservice, verdict: str, targets: tuple[Target, ...], wh
 
 
 def judge_simply(situation: Situation) -> TinyVerdict:
-    """A `federation.engine.deciding.Judgement`."""
+    """A `federation.engine.situation.Judgement`."""
     return TinyVerdict(situation)
 
 

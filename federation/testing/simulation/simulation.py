@@ -10,7 +10,7 @@ from functools import partial
 
 from federation.contracts.driver import Capabilities, SubClusterDriver
 from federation.engine.core import Engine, Plugins
-from federation.engine.deciding import Judgement
+from federation.engine.situation import Judgement
 from federation.errors import Unavailable
 from federation.model.subcluster import Gateway, SubCluster
 from federation.store.sql import open_store
@@ -69,11 +69,11 @@ class Simulation:
         self._judgement = judgement
         self._engine: Engine | None = None
         self._runtime: SimRuntime | None = None
-        self._began_at = 0.0
+        self.began_at = 0.0
         self._steps_to_live: int | None = None
         self._pause_s = 0.0
         self._deadly = ""
-        self._lives = 0
+        self.lives = 0
         self._steps = 0
         self._digest = hashlib.sha256()
         self._lines: list[str] | None = [] if keep_lines else None
@@ -95,7 +95,7 @@ class Simulation:
         times = [place.reachable_at, place.standing_at, place.trouble.until_s, gateway.trouble.until_s]
         if gateway.place is not None:
             times += [gateway.place.reachable_at, gateway.place.standing_at]
-        return max(*times, self.store.down_until_s, self._began_at if self._engine is not None else self.timeline.now)
+        return max(*times, self.store.down_until_s, self.began_at if self._engine is not None else self.timeline.now)
 
     def kill_controller(self, steps: int, pause_s: float, only: str = "") -> None:
         """Let the controller die after so many steps (with `only` in their name); it is started again after a pause."""
@@ -133,7 +133,7 @@ class Simulation:
             tuple(self._lines or ()),
             self.timeline.now,
             self._steps,
-            self._lives,
+            self.lives,
         )
 
     def _prepare(self) -> None:
@@ -197,17 +197,17 @@ class Simulation:
 
     def _start(self, until_s: float) -> None:
         """Start a controller, once the pause after the last one's death is over."""
-        self.timeline.happen_before(min(self._began_at, until_s), lambda: False)
-        if self.timeline.now < self._began_at - TICK_S / 2:
+        self.timeline.happen_before(min(self.began_at, until_s), lambda: False)
+        if self.timeline.now < self.began_at - TICK_S / 2:
             return
         self.checks.records()
-        self._lives += 1
-        chance = self._random(f"life/{self._lives}")
+        self.lives += 1
+        chance = self._random(f"life/{self.lives}")
         self._runtime = SimRuntime(self.timeline, chance, partial(self._delays, chance), self._kill)
         self._engine = Engine(
             self.store, self._runtime, Plugins(self._open_driver, self._open_gateway, self._judgement)
         )
-        self.note("started", self._lives)
+        self.note("started", self.lives)
         try:
             self._live(self._engine.start)
         except Unavailable:
@@ -223,7 +223,7 @@ class Simulation:
         if self._runtime is not None:
             self._runtime.die()
         self._engine = self._runtime = None
-        self._began_at = self.timeline.now + pause_s
+        self.began_at = self.timeline.now + pause_s
 
     @staticmethod
     def _delays(chance: random.Random, lane: str) -> tuple[float, float]:

@@ -1,0 +1,178 @@
+"""What follows from a judged plan for each service: commitments, migrations, proposals, conditions, and events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from federation.contracts.runtime import Runtime
+from federation.contracts.store import Create, Replace, Write
+from federation.engine.cache import Cache
+from federation.engine.journal import Journal
+from federation.engine.situation import Situation, Surroundings, Verdict
+from federation.model.meta import Condition, Key, Metadata, with_condition
+from federation.model.microservice import Microservice
+from federation.model.migration import Migration, MigrationSpec
+from federation.model.placement import Placement, PlacementSpec, PlacementStatus, Proposal, Target
+from federation.model.plan import PlannedService
+from federation.reconcile.moves import Commit, Move, MoveFacts, migration_rules, plan_change
+
+
+@dataclass
+class Consequences:
+    """Makes writes of plans. `resting(key)`: whether automatic moves of the service wait after one that failed."""
+
+    cache: Cache
+    journal: Journal
+    runtime: Runtime
+    surroundings: Surroundings
+    resting: Callable[[Key], bool]
+
+    def of(
+        self,
+        service: Microservice,
+        plans: tuple[PlannedService, PlannedService],
+        verdict: Verdict,
+        situation: Situation,
+    ) -> list[Write]:
+        """The writes that follow for one service, to be carried out together. `plans`: what is to be done, and what
+        would be best if everything could be moved, which is what is proposed."""
+        key = service.key
+        planned, wished = plans
+        placement = situation.placements.get(key)
+        proposal = Proposal(
+            targets=wished.targets,
+            cost_usd_per_hour=wished.cost_usd_per_hour if wished.targets else None,
+            terms=wished.terms,
+            reasons=wished.reasons,
+        )
+        if placement is None:
+            return self._first(service, planned, proposal)
+        writes: list[Write] = []
+        conditions = self._conditions(placement, planned, verdict)
+        status = placement.status.model_copy(update={"proposed": proposal, "conditions": conditions})
+        changed = placement.model_copy(update={"status": status})
+        if self.cache.open_migration(key) is None:
+            change = self._change(service, placement, planned, verdict, situation)
+            if isinstance(change, Commit):
+                spec = placement.spec.model_copy(update={"targets": change.targets})
+                changed = changed.model_copy(update={"spec": spec})
+                writes.append(Create(self.journal.make_event(placement, "Scaled", _where(change.targets))))
+            elif isinstance(change, Move):
+                if placement.spec.pinned is not None:
+                    changed = changed.model_copy(update={"spec": placement.spec.model_copy(update={"pinned": None})})
+                writes += self._open_migration(service, change, situation)
+        self._tell(service, placement.status.conditions, conditions)
+        if changed != placement:
+            if changed.spec == placement.spec and not writes:
+                self._merge_status(placement, status)
+                return []
+            writes.insert(0, Replace(changed))
+        return writes
+
+    def _tell(self, service: Microservice, old: tuple[Condition, ...], new: tuple[Condition, ...]) -> None:
+        """An event for each condition that changed."""
+        known = {condition.type: (condition.status, condition.reason) for condition in old}
+        for condition in new:
+            if known.get(condition.type) == (condition.status, condition.reason):
+                continue
+            good = condition.status == ("False" if condition.type == "OutOfPolicy" else "True")
+            reason = condition.type if condition.type == "OutOfPolicy" and not good else condition.reason
+            self.journal.event(service, reason, condition.message or reason, warning=not good)
+
+    def _merge_status(self, placement: Placement, status: PlacementStatus) -> None:
+        self.journal.update(placement.model_copy(update={"status": status}))
+
+    def _first(self, service: Microservice, planned: PlannedService, proposal: Proposal) -> list[Write]:
+        condition = _placed(planned, self.runtime.now())
+        record = Placement(
+            metadata=Metadata(
+                name=service.metadata.name, namespace=service.metadata.namespace, labels=service.metadata.labels
+            ),
+            spec=PlacementSpec(targets=planned.targets),
+            status=PlacementStatus(proposed=proposal, conditions=(condition,)),
+        )
+        reason = "Placed" if planned.targets else condition.reason
+        message = " ".join(planned.reasons) if planned.reasons else _where(planned.targets)
+        event = self.journal.make_event(service, reason, message, warning=not planned.targets)
+        return [Create(record), Create(event)]
+
+    def _conditions(self, placement: Placement, planned: PlannedService, verdict: Verdict) -> tuple[Condition, ...]:
+        now = self.runtime.now()
+        conditions = with_condition(placement.status.conditions, _placed(planned, now))
+        rules = [verdict.forbidden(placement.key, target.subcluster) for target in placement.spec.targets]
+        broken = "; ".join(rule for rule in rules if rule)
+        if broken or any(condition.type == "OutOfPolicy" for condition in conditions):
+            conditions = with_condition(
+                conditions,
+                Condition(
+                    type="OutOfPolicy",
+                    status="True" if broken else "False",
+                    reason="Forbidden" if broken else "Permitted",
+                    message=broken,
+                    last_transition_time=now,
+                ),
+            )
+        return conditions
+
+    def _change(
+        self,
+        service: Microservice,
+        placement: Placement,
+        planned: PlannedService,
+        verdict: Verdict,
+        situation: Situation,
+    ) -> Commit | Move | None:
+        key = service.key
+        if service.spec.replicas == 0:
+            return Commit(planned.targets) if placement.spec.targets != planned.targets else None
+        rules = migration_rules(service, situation.policies)
+        facts = MoveFacts(
+            lost=self.surroundings.is_lost,
+            forbidden=lambda subcluster: verdict.forbidden(key, subcluster),
+            full=lambda subcluster: bool(verdict.objection(key, subcluster)),
+            vacant=lambda subcluster: self.surroundings.is_vacant(key, subcluster),
+            stateful=service.spec.stateful,
+            automatic=rules.mode == "automatic",
+        )
+        change = plan_change(placement.spec.targets, planned.targets, facts)
+        if isinstance(change, Move):
+            return None if self.resting(key) else change
+        if isinstance(change, Commit):
+            return change
+        if change.why:
+            self.journal.event(service, "Waiting", change.why, warning=True)
+        return None
+
+    def _open_migration(self, service: Microservice, move: Move, situation: Situation) -> list[Write]:
+        rules = migration_rules(service, situation.policies)
+        record = Migration(
+            metadata=Metadata(
+                name=f"{service.metadata.name}-{self.runtime.uid()}", namespace=service.metadata.namespace
+            ),
+            spec=MigrationSpec(
+                service=service.metadata.name,
+                source=move.source,
+                target=move.target,
+                replicas=move.replicas,
+                reason=move.reason,
+                strategy=rules.strategy,
+            ),
+        )
+        message = f"{move.reason.lower()}: {move.replicas} replicas from {move.source} to {move.target}"
+        return [Create(record), Create(self.journal.make_event(service, "Migrating", message))]
+
+
+def _where(targets: tuple[Target, ...]) -> str:
+    return ", ".join(f"{target.replicas} in {target.subcluster}" for target in targets)
+
+
+def _placed(planned: PlannedService, now: float) -> Condition:
+    reasons = {"placed": "Placed", "denied": "Denied", "full": "NoCapacity"}
+    return Condition(
+        type="Placed",
+        status="True" if planned.verdict == "placed" else "False",
+        reason=reasons[planned.verdict],
+        message="" if planned.verdict == "placed" else " ".join(planned.reasons),
+        last_transition_time=now,
+    )

@@ -1,0 +1,183 @@
+"""What a decision is made from, and who is held where while others are placed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from federation.contracts.runtime import Runtime
+from federation.engine.cache import Cache
+from federation.engine.links import SubClusterLink
+from federation.model.meta import Key
+from federation.model.microservice import Microservice
+from federation.model.migration import Migration
+from federation.model.placement import Placement, Target
+from federation.model.plan import Plan
+from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
+from federation.model.subcluster import SubCluster
+from federation.reconcile.desired import COPYING
+from federation.reconcile.moves import migration_rules, resize_pinned
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything a decision is made from. Sub-clusters carry the health and offers of this moment; `migrations` are
+    those whose target's copy exists already."""
+
+    subclusters: tuple[SubCluster, ...]
+    services: tuple[Microservice, ...]
+    policies: tuple[Policy, ...]
+    placements: Mapping[Key, Placement]
+    migrations: tuple[Migration, ...]
+    fixed: Mapping[Key, tuple[Target, ...]]
+    now: float
+
+
+class Verdict(Protocol):
+    """A plan and the rules it was made under."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        ...
+
+    def stands(self, key: Key) -> bool:
+        """Whether a service that runs may stay as it is committed."""
+        ...
+
+    def forbidden(self, key: Key, subcluster: str) -> str:
+        """Why a hard rule forbids the service there; "" when none does."""
+        ...
+
+    def objection(self, key: Key, subcluster: str) -> str:
+        """Why the service could not be started there now, for any reason (rule, health, room); "" when it could."""
+        ...
+
+
+Judgement = Callable[[Situation], Verdict]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`wish`: what would be best if everything could be moved; `verdict`: what is to be done in `situation`, in which
+    those are held that are not due to move."""
+
+    wish: Verdict
+    verdict: Verdict
+    situation: Situation
+
+
+@dataclass
+class Surroundings:
+    """Makes situations of what is stored and seen, and has them judged."""
+
+    cache: Cache
+    runtime: Runtime
+    links: dict[str, SubClusterLink]
+    judgement: Judgement
+
+    def judge(self, situation: Situation) -> Judged:
+        """Judge freely first, then with those held that may not move now."""
+        wish = self.judgement(situation)
+        released = {key for key in situation.fixed if self._is_denied_pin(key, wish)}
+        if released:
+            kept = {key: targets for key, targets in situation.fixed.items() if key not in released}
+            situation = replace(situation, fixed=kept)
+            wish = self.judgement(situation)
+        held = self._held(situation, wish)
+        if all(held.get(Key(p.namespace, p.service), p.targets) == p.targets for p in wish.plan.placements):
+            return Judged(wish, wish, situation)
+        situation = replace(situation, fixed={**situation.fixed, **held})
+        return Judged(wish, self.judgement(situation), situation)
+
+    def _is_denied_pin(self, key: Key, verdict: Verdict) -> bool:
+        """Whether a rule has overtaken a person's choice of place."""
+        placement = self.cache.placement(key)
+        if placement is None or self.cache.open_migration(key) is not None:
+            return False
+        return any(verdict.forbidden(key, target.subcluster) for target in placement.spec.targets)
+
+    def now(self) -> Situation:
+        """The situation of this moment."""
+        placements = self.cache.of(Placement)
+        policies: list[Policy] = [policy for _, policy in sorted(self.cache.of(ClusterPlacementPolicy).items())]
+        policies += [policy for _, policy in sorted(self.cache.of(PlacementPolicy).items())]
+        services = tuple(service for _, service in sorted(self.cache.of(Microservice).items()))
+        fixed = {}
+        for service in services:
+            kept = self._fixed(service, placements.get(service.key))
+            if kept is not None:
+                fixed[service.key] = kept
+        return Situation(
+            subclusters=tuple(self._live(record) for _, record in sorted(self.cache.of(SubCluster).items())),
+            services=services,
+            policies=tuple(policies),
+            placements=placements,
+            migrations=tuple(m for m in self.cache.of(Migration).values() if m.status.phase in COPYING),
+            fixed=fixed,
+            now=self.runtime.now(),
+        )
+
+    def is_lost(self, subcluster: str) -> bool:
+        """Whether what runs there counts as gone."""
+        link = self.links.get(subcluster)
+        return link is None or link.pulse.health == "Lost"
+
+    def is_vacant(self, key: Key, subcluster: str) -> bool:
+        """Whether a place answers, has no copy of the service and refuses to take one."""
+        link = self.links.get(subcluster)
+        return link is not None and link.answering and key not in link.workloads and link.refuses(key)
+
+    def _held(self, situation: Situation, wish: Verdict) -> dict[Key, tuple[Target, ...]]:
+        """Who stays while others are placed. A plan may count only on moves that are really made: nobody makes room for
+        another by a move that is not due. So those that may stay do, unless moving for cost alone is automatic for them
+        and nothing is urgent (without a place, or where it must not stay); and data is not moved at all."""
+        running = {
+            service.key: service
+            for service in situation.services
+            if service.key not in situation.fixed
+            and (placement := situation.placements.get(service.key)) is not None
+            and placement.spec.targets
+        }
+        standing = {key for key in running if wish.stands(key)}
+        placed = len(running) + len(situation.fixed)
+        urgent = placed < sum(1 for s in situation.services if s.spec.replicas) or len(standing) < len(running)
+        held = {}
+        for key, service in running.items():
+            targets = situation.placements[key].spec.targets
+            complete = sum(target.replicas for target in targets) == service.spec.replicas
+            settled = urgent or migration_rules(service, situation.policies).mode == "manual"
+            if complete and (service.spec.stateful or (key in standing and settled)):
+                held[key] = targets
+        return held
+
+    def _live(self, record: SubCluster) -> SubCluster:
+        """The record with what is known this moment; one of which too little is known, or that just
+        returned, takes no new work."""
+        link = self.links.get(record.metadata.name)
+        health = link.pulse.health if link is not None else "Lost"
+        update: dict[str, object] = {"health": "Lost" if health == "Unknown" else health}
+        if link is not None and link.offers is not None:
+            update["offers"] = link.offers
+        if link is not None:
+            update["runs_images"] = link.capabilities.runs_images
+        changed: dict[str, object] = {"status": record.status.model_copy(update=update)}
+        unknown = link is None or (link.offers is None and not record.status.offers)
+        if health == "Returning" or unknown:
+            changed["spec"] = record.spec.model_copy(update={"unschedulable": True})
+        return record.model_copy(update=changed)
+
+    def _fixed(self, service: Microservice, placement: Placement | None) -> tuple[Target, ...] | None:
+        """Targets the planner may not touch: of a service on the move, and of a pinned one while its pin holds."""
+        if placement is None or not placement.spec.targets:
+            return None
+        if self.cache.open_migration(service.key) is not None:
+            return placement.spec.targets
+        pin = placement.spec.pinned
+        if pin is None or placement.replicas_in(pin) == 0 or service.spec.replicas == 0:
+            return None
+        names = [target.subcluster for target in placement.spec.targets]
+        if any(self.is_lost(name) for name in names):
+            return None
+        return resize_pinned(placement.spec.targets, pin, service.spec.replicas)
