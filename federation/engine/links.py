@@ -34,7 +34,8 @@ class Hooks:
 
 @dataclass
 class SubClusterLink:
-    """State of one sub-cluster; only the engine's thread touches it. `observed`: a complete observation is there."""
+    """State of one sub-cluster; only the engine's thread touches it. `observed`: a complete observation is there;
+    `remembered`: what ran there when it was lost."""
 
     subcluster: SubCluster
     driver: SubClusterDriver
@@ -42,6 +43,7 @@ class SubClusterLink:
     hooks: Hooks
     pulse: Pulse = field(default_factory=Pulse)
     workloads: dict[Key, WorkloadState] = field(default_factory=dict)
+    remembered: dict[Key, WorkloadState] = field(default_factory=dict)
     offers: tuple[Offer, ...] | None = None
     observed: bool = False
     failure: str = ""
@@ -148,7 +150,7 @@ class SubClusterLink:
         touched: set[Key] = set()
         if observation.complete:
             touched |= self.workloads.keys() | ({state.key for state in observation.workloads})
-            self.workloads = {}
+            self.workloads, self.remembered = {}, {}
             self._accepted.clear()
         for state in observation.workloads:
             self.workloads[state.key] = state
@@ -205,6 +207,7 @@ class SubClusterLink:
     def _forget(self) -> None:
         """What runs in a lost sub-cluster does not count; when it returns, everything is asked for anew."""
         touched = set(self.workloads)
+        self.remembered = self.workloads
         self.workloads, self._accepted, self._cursor, self.observed = {}, {}, None, False
         self._backoff.clear()
         self._refused.clear()

@@ -130,7 +130,14 @@ class ServiceReconciler:
                 gateway.keep(key)
             return
         moving = frozenset({migration.spec.source, migration.spec.target}) if migration is not None else frozenset()
-        facts = RoutingFacts(shares, moving & shares.keys(), self._states(key))
+        states = self._states(key)
+        if not any(ready_replicas(state) for name, state in states.items() if name in shares):
+            # Silence alone must not empty a route: with nothing else left, requests go where it was last seen.
+            states = {
+                **{name: link.remembered[key] for name, link in links.items() if key in link.remembered},
+                **states,
+            }
+        facts = RoutingFacts(shares, moving & shares.keys(), states)
         basis = (facts, service.status.gateway_ports, service.metadata.generation, tuple(map(id, gateways)))
         if self._routed.get(key) == basis:
             return

@@ -17,7 +17,8 @@ SCALE = 1000
 @dataclass(frozen=True, slots=True)
 class RoutingFacts:
     """What routes of one service depend on. `shares`: traffic by sub-cluster (`desired.traffic_shares`); `moving`: the
-    two sub-clusters between which traffic is being shifted; `states`: what runs, only of sub-clusters that answer."""
+    two sub-clusters between which traffic is being shifted; `states`: what runs in sub-clusters that answer, and, where
+    nothing is ready there, what was last seen in lost ones."""
 
     shares: Mapping[str, int]
     moving: frozenset[str]
