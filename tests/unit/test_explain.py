@@ -52,9 +52,7 @@ def obstacles(services, policies=(), fleet=FLEET, name="web", **more):
 
 def test_the_choice_against_the_next_best():
     found = reasons([service("cart", 6, calls=[{"service": "ads", "gibPerHour": 1}]), service("ads", 3, cpu="4")])
-    assert found["cart"] == [
-        "onprem-zurich: 0.051 compute; next best azure-virginia: 0.096 (+0.045: +0.045 compute)"
-    ]
+    assert found["cart"] == ["onprem-zurich: 0.051 compute; next best azure-virginia: 0.096 (+0.045: +0.045 compute)"]
     assert found["ads"] == [
         "azure-virginia: 0.342 compute; next best gce-belgium: 0.378 (+0.036: +0.036 compute)",
         "3/4 sub-clusters: 1 has 3 of 6 CPU left",
