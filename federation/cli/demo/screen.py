@@ -95,20 +95,11 @@ class Screen:
     def result(self, report: Report) -> None:
         """The figures of each act, and which bars were missed."""
         self.title("What was measured")
-        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-        for column in (
-            "act",
-            "from",
-            "to",
-            "seconds",
-            "requests",
-            "failed",
-            "retried",
-            "p50 ms",
-            "p99 ms",
-            "p99 before",
-        ):
-            table.add_column(column, justify="left" if column in ("act", "from", "to") else "right", no_wrap=True)
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+        for column in ("act", "from", "to"):
+            table.add_column(column, no_wrap=True)
+        for column in ("s", "requests", "failed", "retried", "p50 ms", "p99 ms", "before"):
+            table.add_column(column, justify="right", no_wrap=True)
         for act in report["acts"]:
             names = ("from", "to", "seconds", "requests", "failed", "retried", "p50_ms", "p99_ms", "p99_before_ms")
             table.add_row(f"{act['name']} {act['service']}", *(_cell(act[name]) for name in names))
