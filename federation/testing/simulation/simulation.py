@@ -69,7 +69,7 @@ class Simulation:
         self._judgement = judgement
         self._engine: Engine | None = None
         self._runtime: SimRuntime | None = None
-        self.began_at = 0.0
+        self.began_at = self.life_began_at = 0.0
         self._steps_to_live: int | None = None
         self._pause_s = 0.0
         self._deadly = ""
@@ -202,6 +202,7 @@ class Simulation:
             return
         self.checks.records()
         self.lives += 1
+        self.life_began_at = self.timeline.now
         chance = self._random(f"life/{self.lives}")
         self._runtime = SimRuntime(self.timeline, chance, partial(self._delays, chance), self._kill)
         self._engine = Engine(
