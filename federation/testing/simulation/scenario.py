@@ -72,7 +72,7 @@ class Scenario:
 
 
 _PLACES = (("onprem", "DE"), ("gce", "NL"), ("ec2", "US"), ("azure", "FR"))
-_SCHEDULE_S = 70.0
+_SCHEDULE_S = 45.0
 
 
 def make_scenario(seed: int) -> Scenario:
