@@ -100,6 +100,11 @@ def waits_until(migration: Migration, now: float) -> float | None:
     return status.since + wait_s
 
 
+def _lasted(migration: Migration, now: float, wait_s: float) -> bool:
+    """Whether the present phase or step has lasted so long; added up as `waits_until` does."""
+    return now >= migration.status.since + wait_s
+
+
 def _fault(migration: Migration, facts: MigrationFacts) -> str:
     phase = migration.status.phase
     if not facts.exists:
@@ -157,7 +162,7 @@ def _checked(migration: Migration, _facts: MigrationFacts, now: float) -> Advanc
 def _prepared(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
     if facts.target_ready >= migration.spec.replicas and facts.settled:
         return _shift_to(migration, facts, now, 0)
-    if now - migration.status.since >= PREPARE_TIMEOUT_S:
+    if _lasted(migration, now, PREPARE_TIMEOUT_S):
         message = f"{facts.target_ready} of {migration.spec.replicas} replicas ready after {PREPARE_TIMEOUT_S:.0f} s"
         return _enter(migration, "RollingBack", now, message, event="Warning", weight=0)
     return None
@@ -184,7 +189,7 @@ def _shift_to(migration: Migration, facts: MigrationFacts, now: float, step: int
 def _shifting(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
     status = migration.status
     interval_s = parse_duration_s(migration.spec.strategy.canary.interval)
-    waited = facts.lost_source or now - status.since >= interval_s
+    waited = facts.lost_source or _lasted(migration, now, interval_s)
     if facts.target_ready < migration.spec.replicas or not (facts.settled and waited):
         return None
     if status.weight < 100:
@@ -193,7 +198,7 @@ def _shifting(migration: Migration, facts: MigrationFacts, now: float) -> Advanc
 
 
 def _drained(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
-    late = now - migration.status.since >= parse_duration_s(migration.spec.strategy.canary.drain_timeout)
+    late = _lasted(migration, now, parse_duration_s(migration.spec.strategy.canary.drain_timeout))
     if facts.target_ready == 0 and not facts.lost_source:
         return _enter(migration, "RollingBack", now, "no replica at the target is ready", event="Warning", weight=0)
     if not facts.settled or not (facts.source_load.in_flight == 0 or facts.lost_source or late):
@@ -202,7 +207,7 @@ def _drained(migration: Migration, facts: MigrationFacts, now: float) -> Advance
 
 
 def _rolling_back(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
-    late = now - migration.status.since >= parse_duration_s(migration.spec.strategy.canary.drain_timeout)
+    late = _lasted(migration, now, parse_duration_s(migration.spec.strategy.canary.drain_timeout))
     drained = facts.settled and (facts.target_load.in_flight == 0 or late)
     if drained or facts.lost_target or not facts.exists:
         return _enter(migration, "RolledBack", now, f"rolled back: {migration.status.message}", event="Warning")

@@ -64,7 +64,9 @@ def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts
     losers = sorted((name for name in now if now[name] > then.get(name, 0)), key=lambda n: _urgency(n, facts))
     gainers = sorted(name for name in then if then[name] > now.get(name, 0))
     if not losers or not gainers:
-        return Commit(as_targets(then))
+        # A single writer grows where its data is, also after it was scaled to zero there.
+        apart = facts.stateful and bool(now) and not then.keys() <= now.keys()
+        return _growth(now, then, facts) if apart else Commit(as_targets(then))
     source, target = losers[0], gainers[0]
     replicas = min(now[source] - then.get(source, 0), then[target] - now.get(target, 0))
     unstarted = next((name for name in losers if facts.vacant(name)), None)
