@@ -1,6 +1,6 @@
 """A program that writes to a store until it is killed, and says on stdout what the store has acknowledged.
 
-Usage: store_writer.py FILE ROUNDS. In each round a child of it writes, with two threads that each go up by one: a batch
+Usage: store_writer.py FILE ROUNDS. In each round, begun by a line on stdin, a child of it writes, with two threads that each go up by one: a batch
 replaces the thread's counter, creates an object with the counter's value in its name and deletes the one before.
 Lines: `pid N` at the start of a round, `ack WHO VALUE VERSION` after a write has returned, `end` at its death."""
 
@@ -56,6 +56,7 @@ def _write(path: Path) -> None:
 def main() -> None:
     path, rounds = Path(sys.argv[1]), int(sys.argv[2])
     for _ in range(rounds):
+        sys.stdin.readline()
         pid = os.fork()
         if pid == 0:
             _write(path)

@@ -26,9 +26,11 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost(tmp_path: Path) -> No
     arguments = [sys.executable, str(WRITER), str(path), str(ROUNDS)]
     acknowledged = {"a": 0, "b": 0}
     versions: list[int] = []
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as writer:
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
         assert writer.stdout is not None
         for number in range(ROUNDS):
+            print("go", file=writer.stdin, flush=True)
             # In two rounds it is killed while it opens the store.
             after = 0 if number in (0, 5) else chance.randrange(1, 25)
             for who, value, version in _round(writer.stdout, after):
