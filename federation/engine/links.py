@@ -130,7 +130,9 @@ class SubClusterLink:
         self._poll_failures, self.failure = 0, ""
         before = self.pulse.health
         self.pulse = answered(self.pulse, now)
-        self._absorb(observation)
+        if observation.complete or self.observed:
+            self._absorb(observation)
+        # Otherwise it answers a question from before everything was forgotten: a part without the rest.
         if self.pulse.health != before:
             self.hooks.changed(self.name)
             self._offers_due = now
