@@ -18,6 +18,7 @@ DEADLINE_S = 3.0
 WINDOW_S = 5.0
 """A gateway that can't be asked for this long is not waited for any more."""
 BUSY_PERIOD_S = 0.25
+WATCH_PERIOD_S = 1.0
 IDLE_PERIOD_S = 2.0
 REPEAT_S = 5.0
 """A table that is not in force this long after it was handed over is handed over again."""
@@ -25,7 +26,8 @@ REPEAT_S = 5.0
 
 @dataclass
 class GatewayLink:
-    """State of one gateway; only the engine's thread touches it. `watched`: services somebody waits for here."""
+    """State of one gateway; only the engine's thread touches it. `watched`: services on the move;
+    `urgent`: those of them that wait for what is in flight."""
 
     gateway: Gateway
     handle: GatewayHandle
@@ -36,6 +38,7 @@ class GatewayLink:
     failure: str = ""
     pulse: Pulse = field(default_factory=Pulse)
     watched: set[Key] = field(default_factory=set)
+    urgent: set[Key] = field(default_factory=set)
     closed: bool = False
     _table: dict[Key, tuple[Route, ...]] = field(default_factory=dict)
     _revisions: dict[str, str] = field(default_factory=dict)
@@ -110,6 +113,13 @@ class GatewayLink:
         found = state.routes.get(route_key)
         return found is not None and found.revision == self._revisions[route_key]
 
+    def _period_s(self) -> float:
+        """How long until the next look: short while somebody waits for what is not in force yet or not drained, longer
+        while a step of a move is only watched for errors, since each look costs the gateway's processor something."""
+        if self.urgent or not all(self.settled(key) for key in self.watched):
+            return BUSY_PERIOD_S
+        return WATCH_PERIOD_S if self.watched else IDLE_PERIOD_S
+
     def _drifted(self, state: GatewayState, now: float) -> bool:
         """Whether the gateway lost what it was given (a restart without its files) or never took it."""
         if self._dirty or self._applying or now < self._handed_over_at + REPEAT_S:
@@ -182,7 +192,7 @@ class GatewayLink:
                 self._backoff = None  # it answers again: no reason to let it go on with an old table
             self.pulse = answered(self.pulse, now)
             # All gateways in one rhythm: what hangs on several of them is then looked at once, not once for each.
-            period_s = BUSY_PERIOD_S if self.watched else IDLE_PERIOD_S
+            period_s = self._period_s()
             self._next_observe = (now // period_s + 1.0) * period_s
             self.touched(set(self.watched))
         self.pulse = judge(self.pulse, now, window_s=WINDOW_S, recovery_s=0.0)

@@ -153,6 +153,10 @@ class ServiceReconciler:
                 gateway.watched.add(key)
             else:
                 gateway.watched.discard(key)
+            if migration is not None and migration.status.phase in ("Drained", "RollingBack"):
+                gateway.urgent.add(key)
+            else:
+                gateway.urgent.discard(key)
 
     # Migration
 

@@ -2,8 +2,8 @@
 
 Usage: store_writer.py FILE ROUNDS. In each round, begun by a line on stdin, a child of it writes, with two threads that
 each go up by one: a batch replaces the thread's counter, creates an object with the counter's value in its name and
-deletes the one before. Lines: `pid N` at the start of a round, `ack WHO VALUE VERSION` after a write has returned, `end`
-at its death."""
+deletes the one before. Lines: `pid N` at the start of a round, `ack WHO VALUE VERSION` after a write has returned, and
+`end` at its death."""
 
 from __future__ import annotations
 

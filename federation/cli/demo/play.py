@@ -21,6 +21,7 @@ from federation.cli.demo.screen import Screen
 from federation.cli.demo.watching import PLAN_KINDS, Referee, Retries, fetch
 from federation.errors import FederationError, NotFound, TimedOut
 from federation.model.meta import Key
+from federation.model.migration import ENDED
 from federation.sandbox.load import LoadProcess
 
 NAMESPACE = "shop"
@@ -153,17 +154,18 @@ class Play:
         self._roam(
             "migrate", self._key.name, "-n", NAMESPACE, "--to", target, "--interval", self._options.interval, show=False
         )
+        name = self._newest_migration(client)
         ended: dict[str, Any] = {}
 
         def done() -> bool:
             nonlocal ended
-            ended = self._newest_migration(client)
-            status = ended.get("status", {})
-            self._screen.move(self._key.name, status.get("phase", "Pending"), status.get("weight", 0))
-            return status.get("phase") in ("Succeeded", "RolledBack", "Failed")
+            ended = client.get(path_of("migrations", NAMESPACE, name))
+            status = ended["status"]
+            self._screen.move(self._key.name, status["phase"], status.get("weight", 0))
+            return status["phase"] in ENDED
 
-        if not self._watch(retries, 90.0, done):
-            raise TimedOut(f"the migration of {self._key} did not end within 90 s")
+        if not self._watch(retries, 120.0, done):
+            raise TimedOut(f"the migration of {self._key} did not end within 120 s")
         self._screen.settle()
         if ended["status"]["phase"] != "Succeeded":
             raise FederationError(f"the migration ended {ended['status']['phase']}: {ended['status'].get('message')}")
@@ -213,9 +215,11 @@ class Play:
         targets = self._placement(client)["spec"]["targets"]
         return str(max(targets, key=lambda target: target["replicas"])["subcluster"])
 
-    def _newest_migration(self, client: Client) -> dict[str, Any]:
-        found = [m for m in client.items("migrations", NAMESPACE)[0] if m["spec"]["service"] == self._key.name]
-        return dict(max(found, key=lambda m: int(m["metadata"]["resourceVersion"]), default={}))
+    def _newest_migration(self, client: Client) -> str:
+        found = [
+            m["metadata"] for m in client.items("migrations", NAMESPACE)[0] if m["spec"]["service"] == self._key.name
+        ]
+        return str(max(found, key=lambda metadata: int(metadata["resourceVersion"]))["name"])
 
     def _choose_target(self, client: Client) -> str:
         """The cheapest other place for the service, one on rented ground: the killer comes for it next."""
