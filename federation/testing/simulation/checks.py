@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 NOTICE_S = 1.5
 """How long after a rule was written the engine may act without it."""
+NEWS_S = 1.0
+"""How long it takes at most until a table can know that a pod is ready."""
 FAULT_NOTICE_S = 8.0
 """How long a fault may stay unnoticed: the detection window of a silent sub-cluster, and a slow answer."""
 GATEWAY_WINDOW_S = 5.0
@@ -126,7 +128,9 @@ class Checks:
             pod, place = self._pod(endpoint.address), self._sim.places[endpoint.subcluster]
             # A controller that began while nobody answered there has nothing to remember.
             unheard = max(place.reachable_at, place.standing_at, place.trouble.until_s) > self._sim.life_began_at
-            if pod is not None and pod.ready and not (unheard and self._sim.lives > 1):
+            # A pod that came back while the table was on its way is news to its author.
+            told = pod is not None and pod.ready and pod.ready_since <= self._sim.timeline.now - NEWS_S
+            if told and not (unheard and self._sim.lives > 1):
                 self.fail("Lost request", f"{gateway} drops {old.key}, though {endpoint.subcluster} serves it")
                 return
 
