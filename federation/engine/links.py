@@ -51,6 +51,7 @@ class SubClusterLink:
     closed: bool = False
     _cursor: str | None = None
     _busy: set[Key] = field(default_factory=set)
+    _deleting: set[Key] = field(default_factory=set)
     _backoff: dict[Key, Backoff] = field(default_factory=dict)
     _refused: set[Key] = field(default_factory=set)
     _accepted: dict[Key, tuple[str, int, float]] = field(default_factory=dict)
@@ -209,7 +210,8 @@ class SubClusterLink:
     def _forget(self) -> None:
         """What runs in a lost sub-cluster does not count; when it returns, everything is asked for anew."""
         touched = set(self.workloads)
-        self.remembered = self.workloads
+        if self.observed:
+            self.remembered = self.workloads
         self.workloads, self._accepted, self._cursor, self.observed = {}, {}, None, False
         self._backoff.clear()
         self._refused.clear()
@@ -239,6 +241,11 @@ class SubClusterLink:
         backoff = self._backoff.get(key)
         return backoff.message if backoff is not None else ""
 
+    def leaving(self, key: Key) -> bool:
+        """Whether what is seen of `key` was told to go: its pods may look ready, but not for long."""
+        accepted = self._accepted.get(key)
+        return key in self._deleting or (accepted is not None and accepted[1] == 0)
+
     def state(self, key: Key) -> WorkloadState | None:
         """What runs of `key`, counting a step that was accepted but not seen yet as seen."""
         state, accepted = self.workloads.get(key), self._accepted.get(key)
@@ -264,6 +271,7 @@ class SubClusterLink:
     def delete(self, key: Key) -> None:
         """Send a Delete."""
         driver = self.driver
+        self._deleting.add(key)
         self._send(key, ("", 0), lambda: driver.delete(key, deadline_s=CALL_DEADLINE_S))
 
     def _send(self, key: Key, expected: tuple[str, int], call: Callable[[], None]) -> None:
@@ -277,6 +285,7 @@ class SubClusterLink:
 
     def _finish(self, key: Key, error: BaseException | None) -> None:
         self._busy.discard(key)
+        self._deleting.discard(key)
         self._refused.discard(key)
         if isinstance(error, NoCapacity | Conflict | InvalidInput):
             # The decision was made on other facts: get them, and let it be made again.

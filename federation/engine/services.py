@@ -100,8 +100,12 @@ class ServiceReconciler:
     # Facts
 
     def _states(self, key: Key) -> dict[str, WorkloadState]:
-        links = self._world.links
-        return {name: link.workloads[key] for name, link in links.items() if link.answering and key in link.workloads}
+        """What counts of a service: where it is answered for, and was not told to go."""
+        return {
+            name: link.workloads[key]
+            for name, link in self._world.links.items()
+            if link.answering and key in link.workloads and not link.leaving(key)
+        }
 
     def _live_gateways(self) -> list[GatewayLink]:
         links = self._world.links
