@@ -6,7 +6,6 @@ import json
 import sys
 from pathlib import Path
 
-
 NOISY = {"p99 more than doubled in the migration"}
 
 
