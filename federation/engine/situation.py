@@ -131,8 +131,9 @@ class Surroundings:
 
     def _held(self, situation: Situation, wish: Verdict) -> dict[Key, tuple[Target, ...]]:
         """Who stays while others are placed. A plan may count only on moves that are really made: nobody makes room for
-        another by a move that is not due. So those that may stay do, unless moving for cost alone is automatic for them
-        and nothing is urgent (without a place, or where it must not stay); and data is not moved at all."""
+        another by a move that is not due. So those that may stay do, unless moving for cost alone is automatic for them,
+        nothing is urgent (without a place, or where it must not stay), and the last plan's moves for cost are through:
+        plans made of half a move run after each other. Data is not moved at all."""
         running = {
             service.key: service
             for service in situation.services
@@ -143,11 +144,14 @@ class Surroundings:
         standing = {key for key in running if wish.stands(key)}
         placed = len(running) + len(situation.fixed)
         urgent = placed < sum(1 for s in situation.services if s.spec.replicas) or len(standing) < len(running)
+        busy = any(m.open and m.spec.reason == "Cost" for m in self.cache.of(Migration).values())
         held = {}
         for key, service in running.items():
             targets = situation.placements[key].spec.targets
             complete = sum(target.replicas for target in targets) == service.spec.replicas
-            settled = urgent or migration_rules(service, situation.policies).mode == "manual"
+            if any(self.is_vacant(key, target.subcluster) for target in targets):
+                continue
+            settled = urgent or busy or migration_rules(service, situation.policies).mode == "manual"
             if complete and (service.spec.stateful or (key in standing and settled)):
                 held[key] = targets
         return held
