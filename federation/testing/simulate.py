@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from federation.testing.simulation.judging import judge_really, judge_simply
 from federation.testing.simulation.scenario import make_scenario
 from federation.testing.simulation.shrink import explain_failure
 from federation.testing.simulation.simulation import simulate
@@ -21,9 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("--seed", type=int, help="one seed, with its schedule and all that happened")
     group.add_argument("--seeds", metavar="A-B", help="all seeds from A to B, both included")
-    parser.add_argument("--simple", action="store_true", help="a tiny decision in place of the real planner")
     options = parser.parse_args(arguments)
-    judgement = judge_simply if options.simple else judge_really
     if options.seed is not None:
         seeds = range(options.seed, options.seed + 1)
     else:
@@ -34,13 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = 0
     for seed in seeds:
         scenario = make_scenario(seed)
-        outcome = simulate(scenario, judgement, keep_lines=options.seed is not None)
+        outcome = simulate(scenario, keep_lines=options.seed is not None)
         if options.seed is not None:
             print(scenario, *outcome.lines, sep="\n")
             print(f"{outcome.virtual_s:.0f} virtual s, {outcome.steps} steps, {outcome.lives} lives: {outcome.trace}")
         if outcome.violation:
             failed += 1
-            print(explain_failure(scenario, outcome, judgement), flush=True)
+            print(explain_failure(scenario, outcome), flush=True)
     print(f"{len(seeds) - failed} of {len(seeds)} seeds hold", file=sys.stderr)
     return 1 if failed else 0
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from federation.engine.situation import Judgement
-from federation.testing.simulation.judging import judge_really
 from federation.testing.simulation.scenario import Action, Scenario
 from federation.testing.simulation.simulation import Outcome, simulate
 
@@ -37,15 +35,15 @@ def shortest_failing(
     return left
 
 
-def explain_failure(scenario: Scenario, outcome: Outcome, judgement: Judgement = judge_really) -> str:
+def explain_failure(scenario: Scenario, outcome: Outcome) -> str:
     """What failed, the shortest schedule found that still fails in the same way, and how to run it again."""
     kind = outcome.violation.partition(" at ")[0]
 
     def fails(actions: tuple[Action, ...]) -> bool:
-        return simulate(scenario.with_actions(actions), judgement).violation.startswith(kind)
+        return simulate(scenario.with_actions(actions)).violation.startswith(kind)
 
     shortest = scenario.with_actions(shortest_failing(scenario.actions, fails))
-    again = simulate(shortest, judgement)
+    again = simulate(shortest)
     return "\n".join(
         [
             f"seed {scenario.seed} breaks {outcome.violation}",

@@ -10,7 +10,6 @@ from functools import partial
 
 from federation.contracts.driver import Capabilities, SubClusterDriver
 from federation.engine.core import Engine, Plugins
-from federation.engine.situation import Judgement
 from federation.errors import Unavailable
 from federation.model.subcluster import Gateway, SubCluster
 from federation.store.sql import open_store
@@ -47,7 +46,7 @@ class Outcome:
 class Simulation:
     """Set up by a scenario; `run` once."""
 
-    def __init__(self, scenario: Scenario, judgement: Judgement = judge_really, *, keep_lines: bool = False) -> None:
+    def __init__(self, scenario: Scenario, *, keep_lines: bool = False) -> None:
         self.scenario = scenario
         self.chance = self._random("world")
         self.timeline = Timeline()
@@ -66,7 +65,6 @@ class Simulation:
         }
         self.template_version = 1
         self.migrations = 0
-        self._judgement = judgement
         self._engine: Engine | None = None
         self._runtime: SimRuntime | None = None
         self.began_at = self.life_began_at = 0.0
@@ -205,9 +203,7 @@ class Simulation:
         self.life_began_at = self.timeline.now
         chance = self._random(f"life/{self.lives}")
         self._runtime = SimRuntime(self.timeline, chance, partial(self._delays, chance), self._kill)
-        self._engine = Engine(
-            self.store, self._runtime, Plugins(self._open_driver, self._open_gateway, self._judgement)
-        )
+        self._engine = Engine(self.store, self._runtime, Plugins(self._open_driver, self._open_gateway, judge_really))
         self.note("started", self.lives)
         try:
             self._live(self._engine.start)
@@ -245,6 +241,6 @@ class Simulation:
         return self.gateways[record.metadata.name]
 
 
-def simulate(scenario: Scenario, judgement: Judgement = judge_really, *, keep_lines: bool = False) -> Outcome:
+def simulate(scenario: Scenario, *, keep_lines: bool = False) -> Outcome:
     """Run `scenario` from beginning to end; equal arguments give an equal outcome."""
-    return Simulation(scenario, judgement, keep_lines=keep_lines).run()
+    return Simulation(scenario, keep_lines=keep_lines).run()
