@@ -131,9 +131,9 @@ class Surroundings:
 
     def _held(self, situation: Situation, wish: Verdict) -> dict[Key, tuple[Target, ...]]:
         """Who stays while others are placed. A plan may count only on moves that are really made: nobody makes room for
-        another by a move that is not due. So those that may stay do, unless moving for cost alone is automatic for them,
-        nothing is urgent (without a place, or where it must not stay), and the last plan's moves for cost are through:
-        plans made of half a move run after each other. Data is not moved at all."""
+        another by a move that is not due. So those that may stay do, unless moving for cost alone is automatic for
+        them, nothing is urgent (without a place, or where it must not stay), and the last plan's moves for cost are
+        through: plans made of half a move run after each other. Data is not moved at all."""
         running = {
             service.key: service
             for service in situation.services
