@@ -110,7 +110,11 @@ WORDS += [
 ]
 WORDS += ["PodDisruptionBudget", "HorizontalPodAutoscaler", "RoleBinding", "NetworkPolicy", "50%", *BY_KIND]
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-5, 70000), st.sampled_from(WORDS), st.floats(allow_nan=False)
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 70000),
+    st.sampled_from(WORDS),
+    st.floats(allow_nan=False, allow_infinity=False),
 )
 VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS,
