@@ -137,8 +137,19 @@ def _change_template(simulation: Simulation, name: str) -> None:
 
 
 def _migrate(simulation: Simulation, name: str, target: str) -> None:
+    if _open_migration(simulation, name) is None:
+        _migrate_anyway(simulation, name, target)
+
+
+def _migrate_twice(simulation: Simulation, name: str, target: str, other: str) -> None:
+    """Two people at once, neither of whom knows of the other."""
+    _migrate_anyway(simulation, name, target)
+    _migrate_anyway(simulation, name, other)
+
+
+def _migrate_anyway(simulation: Simulation, name: str, target: str) -> None:
     placement = _find(simulation, Placement, name)
-    if placement is None or _open_migration(simulation, name) is not None:
+    if placement is None:
         return
     source = next((t for t in placement.spec.targets if t.subcluster != target), None)
     if source is None:
@@ -202,6 +213,11 @@ def _wipe(simulation: Simulation, name: str, place: str) -> None:
     simulation.places[place].wipe(Key(NAMESPACE, name))
 
 
+def _errors(simulation: Simulation, place: str, duration_s: float) -> None:
+    """Half of all requests there fail, though the pods are ready."""
+    simulation.places[place].errors_until_s = simulation.timeline.now + duration_s
+
+
 def _crash(simulation: Simulation, place: str, duration_s: float) -> None:
     simulation.places[place].crash(duration_s)
     if simulation.chance.random() < 0.5:
@@ -248,6 +264,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "scale": _scale,
     "template": _change_template,
     "migrate": _migrate,
+    "migrate-twice": _migrate_twice,
     "rollback": _rollback,
     "unpin": _unpin,
     "forbid": _forbid,
@@ -255,6 +272,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "price": _price,
     "kill-pod": _kill_pod,
     "wipe": _wipe,
+    "errors": _errors,
     "crash": _crash,
     "cut-off": _cut_off,
     "trouble": _trouble,
