@@ -137,19 +137,8 @@ def _change_template(simulation: Simulation, name: str) -> None:
 
 
 def _migrate(simulation: Simulation, name: str, target: str) -> None:
-    if _open_migration(simulation, name) is None:
-        _migrate_anyway(simulation, name, target)
-
-
-def _migrate_twice(simulation: Simulation, name: str, target: str, other: str) -> None:
-    """Two people at once, neither of whom knows of the other."""
-    _migrate_anyway(simulation, name, target)
-    _migrate_anyway(simulation, name, other)
-
-
-def _migrate_anyway(simulation: Simulation, name: str, target: str) -> None:
     placement = _find(simulation, Placement, name)
-    if placement is None:
+    if placement is None or _open_migration(simulation, name) is not None:
         return
     source = next((t for t in placement.spec.targets if t.subcluster != target), None)
     if source is None:
@@ -213,11 +202,6 @@ def _wipe(simulation: Simulation, name: str, place: str) -> None:
     simulation.places[place].wipe(Key(NAMESPACE, name))
 
 
-def _errors(simulation: Simulation, place: str, duration_s: float) -> None:
-    """Half of all requests there fail, though the pods are ready."""
-    simulation.places[place].errors_until_s = simulation.timeline.now + duration_s
-
-
 def _crash(simulation: Simulation, place: str, duration_s: float) -> None:
     simulation.places[place].crash(duration_s)
     if simulation.chance.random() < 0.5:
@@ -264,7 +248,6 @@ _VERBS: dict[str, Callable[..., None]] = {
     "scale": _scale,
     "template": _change_template,
     "migrate": _migrate,
-    "migrate-twice": _migrate_twice,
     "rollback": _rollback,
     "unpin": _unpin,
     "forbid": _forbid,
@@ -272,7 +255,6 @@ _VERBS: dict[str, Callable[..., None]] = {
     "price": _price,
     "kill-pod": _kill_pod,
     "wipe": _wipe,
-    "errors": _errors,
     "crash": _crash,
     "cut-off": _cut_off,
     "trouble": _trouble,

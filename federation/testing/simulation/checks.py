@@ -130,17 +130,9 @@ class Checks:
             unheard = max(place.reachable_at, place.standing_at, place.trouble.until_s) > self._sim.life_began_at
             # A pod that came back while the table was on its way is news to its author.
             told = pod is not None and pod.ready and pod.ready_since <= self._sim.timeline.now - NEWS_S
-            if self._given_up(service, endpoint.subcluster):
-                continue
             if told and not (unheard and self._sim.lives > 1):
                 self.fail("Lost request", f"{gateway} drops {old.key}, though {endpoint.subcluster} serves it")
                 return
-
-    def _given_up(self, service: Microservice, place: str) -> bool:
-        """Whether a rule forbids the service there and it is not committed there: a move that was called off."""
-        placement = self._sim.store.find(Placement, service.key)
-        committed = placement is not None and placement.replicas_in(place)
-        return not committed and bool(self.forbidden(service, place, float("inf")))
 
     def on_table(self, gateway: str, routes: Sequence[Route], sent_at: float) -> None:
         """I1 for traffic: no request newly sent to where a rule forbids the service, unless it is committed there."""
@@ -288,7 +280,8 @@ class Checks:
 
     def _placed_wrong(self, service: Microservice, placement: Placement) -> list[str]:
         wanted = sum(target.replicas for target in placement.spec.targets)
-        feasible = any(c.type == "Placed" and c.status == "True" for c in placement.status.conditions)
+        proposed = placement.status.proposed
+        feasible = proposed is not None and bool(proposed.targets)
         if feasible or service.spec.replicas == 0:
             found = []
             if wanted != service.spec.replicas:
