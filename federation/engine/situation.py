@@ -19,9 +19,6 @@ from federation.model.subcluster import SubCluster
 from federation.reconcile.desired import COPYING
 from federation.reconcile.moves import migration_rules, resize_pinned
 
-BLOCKED_ROUNDS = 3
-"""How often a plan is made anew without the moves that have no room yet, before all stay where they are."""
-
 
 @dataclass(frozen=True)
 class Situation:
@@ -90,45 +87,9 @@ class Surroundings:
             wish = self.judgement(situation)
         held = self._held(situation, wish)
         if all(held.get(Key(p.namespace, p.service), p.targets) == p.targets for p in wish.plan.placements):
-            return self._unblocked(Judged(wish, wish, situation))
+            return Judged(wish, wish, situation)
         situation = replace(situation, fixed={**situation.fixed, **held})
-        return self._unblocked(Judged(wish, self.judgement(situation), situation))
-
-    def _unblocked(self, judged: Judged) -> Judged:
-        """The decision without moves that would wait for each other: a copy beside the running one needs room before
-        anything leaves. Who has none stays, and the others are placed anew around it."""
-        for _ in range(BLOCKED_ROUNDS):
-            movers = self._movers(judged)
-            if not movers:
-                return judged
-            everyone = {key: p.spec.targets for key, p in judged.situation.placements.items() if p.spec.targets}
-            still = self.judgement(replace(judged.situation, fixed={**everyone, **judged.situation.fixed}))
-            blocked = {key for key, gained in movers.items() if any(still.objection(key, name) for name in gained)}
-            if not blocked:
-                return judged
-            judged = self._without(judged, blocked)
-        return self._without(judged, set(self._movers(judged)))
-
-    def _without(self, judged: Judged, staying: set[Key]) -> Judged:
-        """The decision anew, with some more who stay where they are."""
-        fixed = {key: judged.situation.placements[key].spec.targets for key in sorted(staying)}
-        situation = replace(judged.situation, fixed={**judged.situation.fixed, **fixed})
-        return Judged(judged.wish, self.judgement(situation), situation)
-
-    def _movers(self, judged: Judged) -> dict[Key, tuple[str, ...]]:
-        """Who runs in full and could stay, but shall run elsewhere; and where each would get more replicas."""
-        situation, found = judged.situation, {}
-        replicas = {service.key: service.spec.replicas for service in situation.services}
-        for planned in judged.verdict.plan.placements:
-            key = Key(planned.namespace, planned.service)
-            placement = situation.placements.get(key)
-            if placement is None or key in situation.fixed or not planned.targets:
-                continue
-            now = {target.subcluster: target.replicas for target in placement.spec.targets}
-            gained = tuple(t.subcluster for t in planned.targets if t.replicas > now.get(t.subcluster, 0))
-            if gained and sum(now.values()) == replicas[key] and judged.verdict.stands(key):
-                found[key] = gained
-        return found
+        return Judged(wish, self.judgement(situation), situation)
 
     def _is_denied_pin(self, key: Key, verdict: Verdict) -> bool:
         """Whether a rule has overtaken a person's choice of place."""
