@@ -13,7 +13,7 @@ from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.placement import Placement, Target
-from federation.model.plan import Plan
+from federation.model.plan import Plan, Violation
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.subcluster import SubCluster
 from federation.reconcile.desired import COPYING
@@ -48,6 +48,14 @@ class Verdict(Protocol):
 
     def forbidden(self, key: Key, subcluster: str) -> str:
         """Why a hard rule forbids the service there; "" when none does."""
+        ...
+
+    def violation(self, key: Key, subcluster: str) -> Violation | None:
+        """Why a copy of the service that runs there may not stay; None when it may."""
+        ...
+
+    def rank(self, key: Key, subcluster: str) -> int:
+        """The sub-cluster's place in the service's order of preference, 0 the most preferred."""
         ...
 
     def objection(self, key: Key, subcluster: str) -> str:

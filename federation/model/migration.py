@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from federation.model.meta import Name, Natural, Resource, Timestamp, Value
+from federation.model.meta import Bool, Name, Natural, Resource, Timestamp, Value
 from federation.model.policy import Strategy
 
 Phase = Literal[
@@ -19,20 +19,26 @@ Phase = Literal[
     "RolledBack",
     "Failed",
 ]
+Reason = Literal["Manual", "Failover", "Policy", "Taint", "Drain", "Preference", "Cost"]
 ENDED: frozenset[Phase] = frozenset({"Succeeded", "RolledBack", "Failed"})
 
 
 class MigrationSpec(Value):
     """What is asked for: `replicas` of `service` from `source` to `target`. `reason` tells who wanted it:
-    a person (Manual), a lost sub-cluster (Failover), a denial (Policy) or a cheaper place (Cost)."""
+    a person (Manual), a lost sub-cluster (Failover), a denial (Policy), a taint (Taint), a sub-cluster that is emptied
+    (Drain), a place that is preferred to the present one (Preference) or a cheaper place (Cost).
+    `deadline`: by when the source must have no copy left; the traffic steps are shortened to keep it. `paused`: it
+    stays in its phase and takes no further step, except back."""
 
     service: Name
     source: Name
     target: Name
     replicas: Natural
-    reason: Literal["Manual", "Failover", "Policy", "Cost"] = "Manual"
+    reason: Reason = "Manual"
     strategy: Strategy = Strategy()
-    rollback: bool = False
+    rollback: Bool = False
+    paused: Bool = False
+    deadline: Timestamp | None = None
 
 
 class PhaseEntry(Value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from federation.model.meta import Condition, Name, Natural, Resource, Value
+from federation.model.meta import Bool, Condition, Name, Natural, Resource, Timestamp, Value
 
 
 class Target(Value):
@@ -21,6 +21,19 @@ class Running(Value):
     replicas: int
     ready: int
     message: str = ""
+
+
+class Overtaken(Value):
+    """A copy that runs where it may not stay. `since`: when that was first seen; `due`: from when it is moved away;
+    `deadline`: by when it has to be gone, None for no limit; `stop`: whether it is stopped then for want of a place."""
+
+    subcluster: Name
+    cause: Literal["Policy", "Taint", "Drain", "Removed"]
+    message: str
+    since: Timestamp
+    due: Timestamp
+    deadline: Timestamp | None = None
+    stop: Bool = False
 
 
 class Proposal(Value):
@@ -40,10 +53,11 @@ class PlacementSpec(Value):
 
 
 class PlacementStatus(Value):
-    """The planner's present proposal and what runs."""
+    """The planner's present proposal, what runs, and which of that has to leave its place."""
 
     proposed: Proposal | None = None
     running: tuple[Running, ...] = ()
+    overtaken: tuple[Overtaken, ...] = ()
     conditions: tuple[Condition, ...] = ()
     observed_generation: int = 0
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from federation.model.meta import Value
 from federation.model.placement import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Why a copy that runs may not stay. `delay_s`: how long it is left where it is before it is moved (a toleration's
+    seconds); `grace_s`: by when it has to be gone, counted from when it was first seen, None for no limit; `stop`: what
+    becomes of it then when there is nowhere to go: stopped, or left running and flagged."""
+
+    cause: Literal["Policy", "Taint", "Drain"]
+    message: str
+    delay_s: float = 0.0
+    grace_s: float | None = None
+    stop: bool = False
 
 
 class Candidate(Value):

@@ -53,6 +53,12 @@ class Taint(Value):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
+class Drain(Value):
+    """Everything moves away, at most `parallel` services at a time."""
+
+    parallel: Annotated[int, Field(ge=1, le=1000)] = 2
+
+
 class Detection(Value):
     """How long silence lasts before it counts as loss, and how long an answer must last before it counts as return."""
 
@@ -67,7 +73,8 @@ class Overrides(Value):
 
 
 class SubClusterSpec(Value):
-    """What the platform team says of a sub-cluster. `connection` follows the provider's own schema."""
+    """What the platform team says of a sub-cluster. `connection` follows the provider's own schema. `unschedulable`: no
+    new work (cordon); `drain`: that, and what runs there moves away in waves."""
 
     provider: str
     region: str | None = None
@@ -82,6 +89,7 @@ class SubClusterSpec(Value):
     attestations: tuple[str, ...] = ()
     pricing: Pricing = Pricing()
     unschedulable: bool = False
+    drain: Drain | None = None
 
 
 class SubClusterStatus(Value):

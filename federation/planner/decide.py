@@ -7,7 +7,7 @@ from math import fsum
 
 from federation.model.meta import Key
 from federation.model.placement import Target
-from federation.model.plan import Plan, PlannedCall, PlannedService
+from federation.model.plan import Plan, PlannedCall, PlannedService, Violation
 from federation.planner.explain import Explainer, say, state_of
 from federation.planner.feasibility import feasibility_reasons
 from federation.planner.ledger import DIGITS
@@ -103,6 +103,15 @@ class Judgement:
                 if reason.code == "NeedsImages" or (reason.code == "Tainted" and "NoExecute" in reason.message)
             )
         return "; ".join(say(reason) for reason in reasons)
+
+    def violation(self, key: Key, subcluster: str) -> Violation | None:
+        """Why a copy that runs there may not stay; None when it may."""
+        message = self.forbidden(key, subcluster)
+        return Violation("Policy", message) if message else None
+
+    def rank(self, key: Key, subcluster: str) -> int:  # noqa: ARG002
+        """The place in the service's order of preference, 0 the most preferred."""
+        return 0
 
     def objection(self, key: Key, subcluster: str) -> str:
         """Why the service could not be started there now, all others as planned: rule, health, price or room; "" when
