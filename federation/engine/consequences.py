@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from federation.contracts.runtime import Runtime
 from federation.contracts.store import Create, Replace, Write
 from federation.engine.cache import Cache
 from federation.engine.journal import Journal
-from federation.engine.situation import Situation, Surroundings, Verdict
+from federation.engine.situation import Situation, Surroundings, Verdict, overtaken
 from federation.model.meta import Condition, Key, Metadata, with_condition
 from federation.model.microservice import Microservice
-from federation.model.migration import Migration, MigrationSpec
-from federation.model.placement import Placement, PlacementSpec, PlacementStatus, Proposal, Target
+from federation.model.migration import Migration, MigrationSpec, Reason
+from federation.model.placement import Overtaken, Placement, PlacementSpec, PlacementStatus, Proposal, Target
 from federation.model.plan import PlannedService
+from federation.model.subcluster import Drain
 from federation.reconcile.moves import Commit, Move, MoveFacts, migration_rules, plan_change
+from federation.reconcile.overtaken import entry_of, has_expired, is_due
+
+_FLAGS = {"Taint": "Tainted", "Drain": "Draining", "Removed": "Draining"}
 
 
 @dataclass
@@ -27,6 +31,11 @@ class Consequences:
     runtime: Runtime
     surroundings: Surroundings
     resting: Callable[[Key], bool]
+    _opened: dict[str, int] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Begin with the consequences of another decision."""
+        self._opened.clear()
 
     def of(
         self,
@@ -49,19 +58,23 @@ class Consequences:
         if placement is None:
             return self._first(service, planned, proposal)
         writes: list[Write] = []
-        conditions = self._conditions(placement, planned, verdict)
-        status = placement.status.model_copy(update={"proposed": proposal, "conditions": conditions})
+        entries = overtaken(placement, verdict, situation.now)
+        conditions = self._conditions(placement, planned, entries)
+        update = {"proposed": proposal, "conditions": conditions, "overtaken": entries}
+        status = placement.status.model_copy(update=update)
         changed = placement.model_copy(update={"status": status})
         if self.cache.open_migration(key) is None:
-            change = self._change(service, placement, planned, verdict, situation)
+            change = self._change(service, changed, planned, verdict, situation)
             if isinstance(change, Commit):
-                spec = placement.spec.model_copy(update={"targets": change.targets})
+                update = {"targets": change.targets, "stopped": change.reason == "Stopped" and not change.targets}
+                spec = placement.spec.model_copy(update=update)
                 changed = changed.model_copy(update={"spec": spec})
-                writes.append(Create(self.journal.make_event(placement, "Scaled", _where(change.targets))))
+                writes.append(Create(self.journal.make_event(placement, change.reason, _where(change.targets))))
             elif isinstance(change, Move):
                 if placement.spec.pinned is not None:
                     changed = changed.model_copy(update={"spec": placement.spec.model_copy(update={"pinned": None})})
-                writes += self._open_migration(service, change, situation)
+                writes += self._open_migration(service, change, entries, situation)
+        self._flag(service, placement.status.overtaken, entries)
         self._tell(service, placement.status.conditions, conditions)
         if changed != placement:
             if changed.spec == placement.spec and not writes:
@@ -80,6 +93,16 @@ class Consequences:
             reason = condition.type if condition.type == "OutOfPolicy" and not good else condition.reason
             self.journal.event(service, reason, condition.message or reason, warning=not good)
 
+    def _flag(self, service: Microservice, old: tuple[Overtaken, ...], new: tuple[Overtaken, ...]) -> None:
+        """An event for each copy that has to leave its place from now on, for another reason than a policy (of which a
+        condition tells)."""
+        known = {(entry.subcluster, entry.cause) for entry in old}
+        for entry in new:
+            if (entry.subcluster, entry.cause) not in known and entry.cause != "Policy":
+                wait_s = entry.due - entry.since
+                when = f"; it leaves after {wait_s:g} s" if wait_s else ""
+                self.journal.event(service, _FLAGS[entry.cause], f"{entry.message}{when}", warning=True)
+
     def _merge_status(self, placement: Placement, status: PlacementStatus) -> None:
         self.journal.update(placement.model_copy(update={"status": status}))
 
@@ -97,11 +120,12 @@ class Consequences:
         event = self.journal.make_event(service, reason, message, warning=not planned.targets)
         return [Create(record), Create(event)]
 
-    def _conditions(self, placement: Placement, planned: PlannedService, verdict: Verdict) -> tuple[Condition, ...]:
+    def _conditions(
+        self, placement: Placement, planned: PlannedService, entries: tuple[Overtaken, ...]
+    ) -> tuple[Condition, ...]:
         now = self.runtime.now()
         conditions = with_condition(placement.status.conditions, _placed(planned, now))
-        rules = [verdict.forbidden(placement.key, target.subcluster) for target in placement.spec.targets]
-        broken = "; ".join(rule for rule in rules if rule)
+        broken = "; ".join(entry.message for entry in entries if entry.cause == "Policy")
         if broken or any(condition.type == "OutOfPolicy" for condition in conditions):
             conditions = with_condition(
                 conditions,
@@ -126,10 +150,16 @@ class Consequences:
         key = service.key
         if service.spec.replicas == 0:
             return Commit(planned.targets) if placement.spec.targets != planned.targets else None
+        entries = placement.status.overtaken
+        expired = {entry.subcluster for entry in entries if has_expired(entry, situation.now)}
+        if expired:
+            kept = tuple(target for target in placement.spec.targets if target.subcluster not in expired)
+            return Commit(kept, "Stopped")
         rules = migration_rules(service, situation.policies)
         facts = MoveFacts(
             lost=self.surroundings.is_lost,
-            forbidden=lambda subcluster: verdict.forbidden(key, subcluster),
+            leave=lambda subcluster: _leave(entry_of(entries, subcluster), situation.now),
+            rank=lambda subcluster: verdict.rank(key, subcluster),
             full=lambda subcluster: bool(verdict.objection(key, subcluster)),
             vacant=lambda subcluster: self.surroundings.is_vacant(key, subcluster),
             stateful=service.spec.stateful,
@@ -137,15 +167,32 @@ class Consequences:
         )
         change = plan_change(placement.spec.targets, planned.targets, facts)
         if isinstance(change, Move):
-            return None if self.resting(key) else change
+            return None if self.resting(key) or self._wave_is_full(change, situation) else change
         if isinstance(change, Commit):
             return change
         if change.why:
             self.journal.event(service, "Waiting", change.why, warning=True)
         return None
 
-    def _open_migration(self, service: Microservice, move: Move, situation: Situation) -> list[Write]:
+    def _wave_is_full(self, move: Move, situation: Situation) -> bool:
+        """Whether as many services leave the source already as shall at a time."""
+        if move.reason != "Drain":
+            return False
+        record = next((each for each in situation.subclusters if each.metadata.name == move.source), None)
+        drain = (record.spec.drain if record is not None else None) or Drain()
+        leaving = sum(
+            migration.open and migration.spec.reason == "Drain" and migration.spec.source == move.source
+            for migration in self.cache.of(Migration).values()
+        )
+        return leaving + self._opened.get(move.source, 0) >= drain.parallel
+
+    def _open_migration(
+        self, service: Microservice, move: Move, entries: tuple[Overtaken, ...], situation: Situation
+    ) -> list[Write]:
         rules = migration_rules(service, situation.policies)
+        entry = entry_of(entries, move.source)
+        if move.reason == "Drain":
+            self._opened[move.source] = self._opened.get(move.source, 0) + 1
         record = Migration(
             metadata=Metadata(
                 name=f"{service.metadata.name}-{self.runtime.uid()}", namespace=service.metadata.namespace
@@ -157,14 +204,22 @@ class Consequences:
                 replicas=move.replicas,
                 reason=move.reason,
                 strategy=rules.strategy,
+                deadline=entry.deadline if entry is not None else None,
             ),
         )
         message = f"{move.reason.lower()}: {move.replicas} replicas from {move.source} to {move.target}"
         return [Create(record), Create(self.journal.make_event(service, "Migrating", message))]
 
 
+def _leave(entry: Overtaken | None, now: float) -> Reason | None:
+    """Why a copy has to leave now, as the reason of its move."""
+    if entry is None or not is_due(entry, now):
+        return None
+    return "Drain" if entry.cause == "Removed" else entry.cause
+
+
 def _where(targets: tuple[Target, ...]) -> str:
-    return ", ".join(f"{target.replicas} in {target.subcluster}" for target in targets)
+    return ", ".join(f"{target.replicas} in {target.subcluster}" for target in targets) or "nowhere"
 
 
 def _placed(planned: PlannedService, now: float) -> Condition:

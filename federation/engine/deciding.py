@@ -18,6 +18,7 @@ from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.placement import Placement
+from federation.reconcile.overtaken import next_moment
 
 STORE_RETRY_S = 1.0
 _LOG = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class DecisionEngine:
     judgement: Judgement
     _verdict: Verdict | None = None
     _due: float | None = None
+    _moment: float | None = None
     _seen: dict[Key, int] = field(default_factory=dict)
     _pins: dict[Key, str | None] = field(default_factory=dict)
     _trouble: Backoff | None = None
@@ -62,7 +64,7 @@ class DecisionEngine:
         retries = [b.not_before for b in self._failures.values() if b.not_before != float("inf")]
         if self._trouble is not None:
             retries.append(self._trouble.not_before)
-        times = [time for time in (self._due, *retries) if time is not None]
+        times = [time for time in (self._due, self._moment, *retries) if time is not None]
         return min(times, default=None)
 
     def due(self, now: float) -> bool:
@@ -108,7 +110,7 @@ class DecisionEngine:
 
     def decide(self) -> tuple[Key, ...]:
         """Plan, and write what follows; the services to reconcile now."""
-        self._due = None
+        self._due = self._moment = None
         now = self.runtime.monotonic()
         self._failures = {
             key: Backoff(b.attempts, float("inf")) if b.not_before <= now else b for key, b in self._failures.items()
@@ -127,12 +129,16 @@ class DecisionEngine:
         self._pins = {key: placement.spec.pinned for key, placement in situation.placements.items()}
         services = {service.key: service for service in situation.services}
         writes: list[list[Write]] = []
+        self._consequences.begin()
         for planned, wished in zip(verdict.plan.placements, wish.plan.placements, strict=True):
             key = Key(planned.namespace, planned.service)
             found = self._consequences.of(services[key], (planned, wished), verdict, situation)
             if found:
                 writes.append(found)
         self._write(writes)
+        moments = [next_moment(each.status.overtaken, situation.now) for each in self.cache.of(Placement).values()]
+        upcoming = min((moment for moment in moments if moment is not None), default=None)
+        self._moment = None if upcoming is None else self.runtime.monotonic() + upcoming - situation.now
         return tuple(services)
 
     def _on_failure(self, situation: Situation, error: Exception) -> None:

@@ -267,7 +267,7 @@ class ServiceReconciler:
         if service is None:
             return True
         if placement is None or not wanted:
-            return service.spec.replicas == 0
+            return service.spec.replicas == 0 or (placement is not None and placement.spec.stopped)
         ready = sum(ready_replicas(state) for name, state in self._states(key).items() if name in wanted)
         needed = min_available(service.spec.replicas, service.spec.disruption.min_available)
         return ready >= min(needed, sum(wanted.values()))

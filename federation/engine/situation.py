@@ -12,12 +12,18 @@ from federation.engine.links import SubClusterLink
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
-from federation.model.placement import Placement, Target
+from federation.model.placement import Overtaken, Placement, Target
 from federation.model.plan import Plan, Violation
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.subcluster import SubCluster
 from federation.reconcile.desired import COPYING
 from federation.reconcile.moves import migration_rules, resize_pinned
+from federation.reconcile.overtaken import is_due, plan_overtaken
+
+PREFERENCE_PARALLEL = 2
+"""How many services go back to a preferred place at the same time."""
+PREFERENCE_REST_S = 60.0
+"""How long after a move a service is not moved for preference."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,18 @@ class Verdict(Protocol):
         ...
 
 
+def overtaken(placement: Placement, verdict: Verdict, now: float) -> tuple[Overtaken, ...]:
+    """Which committed copies may not stay, by what the verdict says and since when the placement's status says so."""
+    violations = {}
+    for target in placement.spec.targets:
+        violation = verdict.violation(placement.key, target.subcluster) if target.replicas else None
+        if violation is not None:
+            violations[target.subcluster] = violation
+    if not violations and not placement.status.overtaken:
+        return ()
+    return plan_overtaken(placement.status.overtaken, violations, now)
+
+
 Judgement = Callable[[Situation], Verdict]
 
 
@@ -88,7 +106,7 @@ class Surroundings:
     def judge(self, situation: Situation) -> Judged:
         """Judge freely first, then with those held that may not move now."""
         wish = self.judgement(situation)
-        released = {key for key in situation.fixed if self._is_denied_pin(key, wish)}
+        released = {key for key in situation.fixed if self._is_denied_pin(key, wish, situation.now)}
         if released:
             kept = {key: targets for key, targets in situation.fixed.items() if key not in released}
             situation = replace(situation, fixed=kept)
@@ -99,12 +117,12 @@ class Surroundings:
         situation = replace(situation, fixed={**situation.fixed, **held})
         return Judged(wish, self.judgement(situation), situation)
 
-    def _is_denied_pin(self, key: Key, verdict: Verdict) -> bool:
+    def _is_denied_pin(self, key: Key, verdict: Verdict, now: float) -> bool:
         """Whether a rule has overtaken a person's choice of place."""
         placement = self.cache.placement(key)
         if placement is None or self.cache.open_migration(key) is not None:
             return False
-        return any(verdict.forbidden(key, target.subcluster) for target in placement.spec.targets)
+        return any(is_due(entry, now) for entry in overtaken(placement, verdict, now))
 
     def now(self) -> Situation:
         """The situation of this moment."""
@@ -132,6 +150,11 @@ class Surroundings:
         link = self.links.get(subcluster)
         return link is None or link.pulse.health == "Lost"
 
+    def is_removed(self, subcluster: str) -> bool:
+        """Whether the sub-cluster leaves the fleet, once nothing runs there any more."""
+        link = self.links.get(subcluster)
+        return link is not None and link.subcluster.metadata.deletion_timestamp is not None
+
     def is_vacant(self, key: Key, subcluster: str) -> bool:
         """Whether a place answers, has no copy of the service and refuses to take one."""
         link = self.links.get(subcluster)
@@ -151,6 +174,7 @@ class Surroundings:
         }
         standing = {key for key in running if wish.stands(key)}
         placed = len(running) + len(situation.fixed)
+        returning = self._returning(running, situation, wish)
         urgent = placed < sum(1 for s in situation.services if s.spec.replicas) or len(standing) < len(running)
         busy = any(m.open and m.spec.reason == "Cost" for m in self.cache.of(Migration).values())
         held = {}
@@ -161,8 +185,33 @@ class Surroundings:
                 continue
             settled = urgent or busy or migration_rules(service, situation.policies).mode == "manual"
             if complete and (service.spec.stateful or (key in standing and settled)):
+                if key in returning and not (urgent or service.spec.stateful):
+                    continue
                 held[key] = targets
         return held
+
+    def _returning(self, running: Mapping[Key, Microservice], situation: Situation, wish: Verdict) -> frozenset[Key]:
+        """Who may go back to a place that is preferred to the present one: a few at a time, and none that moved just
+        now, so that a place which comes and goes is not followed each time."""
+        ended: dict[Key, float] = {}
+        slots = PREFERENCE_PARALLEL
+        for migration in self.cache.of(Migration).values():
+            key = Key(migration.metadata.namespace, migration.spec.service)
+            if migration.open:
+                slots -= migration.spec.reason == "Preference"
+            elif migration.status.phase == "Succeeded":
+                ended[key] = max(ended.get(key, 0.0), migration.status.since)
+        found: list[Key] = []
+        for planned in wish.plan.placements:
+            key = Key(planned.namespace, planned.service)
+            if slots <= len(found):
+                break
+            if key in running and planned.targets and situation.now >= ended.get(key, 0.0) + PREFERENCE_REST_S:
+                best = max(wish.rank(key, target.subcluster) for target in planned.targets)
+                now = max(wish.rank(key, target.subcluster) for target in situation.placements[key].spec.targets)
+                if best < now:
+                    found.append(key)
+        return frozenset(found)
 
     def _live(self, record: SubCluster) -> SubCluster:
         """The record with what is known this moment; one of which too little is known, or that just

@@ -46,10 +46,12 @@ class Proposal(Value):
 
 
 class PlacementSpec(Value):
-    """The commitment that delivery carries out. `pinned`: a person's choice, kept until `unpin` or a denial."""
+    """The commitment that delivery carries out. `pinned`: a person's choice, kept until `unpin` or a denial.
+    `stopped`: a rule had the last copy stopped, since no place was left that permits it."""
 
     targets: tuple[Target, ...] = ()
     pinned: Name | None = None
+    stopped: Bool = False
 
 
 class PlacementStatus(Value):

@@ -17,6 +17,8 @@ PREPARE_TIMEOUT_S = 120.0
 """How long the target's copy may take to become ready before the move is undone."""
 CLOCK_SLACK_S = 1.0
 """A step that began later than this in the future tells of a clock that was set back."""
+RETIRE_S = 2.0
+"""How long before a deadline the source is told to go at the latest, so that it is gone by then."""
 ENOUGH_REQUESTS = 20
 """How many requests the target must have seen in a step before its error rate says anything."""
 
@@ -66,6 +68,8 @@ def plan_migration(migration: Migration, facts: MigrationFacts, now: float) -> A
     if phase == "RollingBack":
         return _rolling_back(migration, facts, now)
     fault = _fault(migration, facts)
+    if not fault and _holds(migration, now):
+        return None
     if fault:
         if phase in ("Pending", "Checked"):
             return _enter(migration, "Failed", now, fault, event="Warning")
@@ -87,17 +91,51 @@ def refuse_migration(migration: Migration, why: str, now: float) -> Advance:
 
 def waits_until(migration: Migration, now: float) -> float | None:
     """When time alone may let the migration advance (seconds since 1970, after `now`); None when only facts can."""
-    status, canary = migration.status, migration.spec.strategy.canary
+    if migration.status.phase != "RollingBack" and _holds(migration, now):
+        return _pause_ends(migration)
     waits = {
         "Prepared": PREPARE_TIMEOUT_S,
-        "Shifting": parse_duration_s(canary.interval),
-        "Drained": parse_duration_s(canary.drain_timeout),
-        "RollingBack": parse_duration_s(canary.drain_timeout),
+        "Shifting": _interval_s(migration),
+        "Drained": _drain_s(migration),
+        "RollingBack": _drain_s(migration),
     }
-    wait_s = waits.get(status.phase)
-    if wait_s is None or status.since + wait_s <= now:
+    wait_s = waits.get(migration.status.phase)
+    if wait_s is None or migration.status.since + wait_s <= now:
         return None
-    return status.since + wait_s
+    return migration.status.since + wait_s
+
+
+def _holds(migration: Migration, now: float) -> bool:
+    """Whether a pause holds the migration in its phase. A pause does not outlast what the deadline needs."""
+    ends = _pause_ends(migration)
+    return migration.spec.paused and (ends is None or now < ends)
+
+
+def _pause_ends(migration: Migration) -> float | None:
+    if migration.spec.deadline is None:
+        return None
+    return migration.spec.deadline - RETIRE_S - parse_duration_s(migration.spec.strategy.canary.drain_timeout)
+
+
+def _interval_s(migration: Migration) -> float:
+    """How long the present traffic step lasts: as the strategy says, shorter where a deadline would be missed.
+
+    What is left until the deadline, less the time to drain, is divided among the steps to come."""
+    canary, status = migration.spec.strategy.canary, migration.status
+    interval_s = parse_duration_s(canary.interval)
+    if migration.spec.deadline is None:
+        return interval_s
+    left_s = migration.spec.deadline - status.since - RETIRE_S
+    steps = max(len(canary.steps) - status.step, 1)
+    return max(min(interval_s, (left_s - min(parse_duration_s(canary.drain_timeout), left_s / 2)) / steps), 0.0)
+
+
+def _drain_s(migration: Migration) -> float:
+    """How long requests in flight are waited for; not beyond a deadline."""
+    timeout_s = parse_duration_s(migration.spec.strategy.canary.drain_timeout)
+    if migration.spec.deadline is None or migration.status.phase != "Drained":
+        return timeout_s
+    return max(min(timeout_s, migration.spec.deadline - RETIRE_S - migration.status.since), 0.0)
 
 
 def _lasted(migration: Migration, now: float, wait_s: float) -> bool:
@@ -188,8 +226,7 @@ def _shift_to(migration: Migration, facts: MigrationFacts, now: float, step: int
 
 def _shifting(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
     status = migration.status
-    interval_s = parse_duration_s(migration.spec.strategy.canary.interval)
-    waited = facts.lost_source or _lasted(migration, now, interval_s)
+    waited = facts.lost_source or _lasted(migration, now, _interval_s(migration))
     if facts.target_ready < migration.spec.replicas or not (facts.settled and waited):
         return None
     if status.weight < 100:
@@ -198,7 +235,7 @@ def _shifting(migration: Migration, facts: MigrationFacts, now: float) -> Advanc
 
 
 def _drained(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
-    late = _lasted(migration, now, parse_duration_s(migration.spec.strategy.canary.drain_timeout))
+    late = _lasted(migration, now, _drain_s(migration))
     if facts.target_ready == 0 and not facts.lost_source:
         return _enter(migration, "RollingBack", now, "no replica at the target is ready", event="Warning", weight=0)
     if not facts.settled or not (facts.source_load.in_flight == 0 or facts.lost_source or late):
@@ -207,7 +244,7 @@ def _drained(migration: Migration, facts: MigrationFacts, now: float) -> Advance
 
 
 def _rolling_back(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
-    late = _lasted(migration, now, parse_duration_s(migration.spec.strategy.canary.drain_timeout))
+    late = _lasted(migration, now, _drain_s(migration))
     drained = facts.settled and (facts.target_load.in_flight == 0 or late)
     if drained or facts.lost_target or not facts.exists:
         return _enter(migration, "RolledBack", now, f"rolled back: {migration.status.message}", event="Warning")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from federation.model.microservice import Microservice
+from federation.model.migration import Reason
 from federation.model.placement import Target
 from federation.model.policy import ClusterPlacementPolicy, MigrationRules, Policy
 from federation.reconcile.desired import as_targets
@@ -14,9 +14,10 @@ from federation.reconcile.desired import as_targets
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Write these targets; no running replica moves by it."""
+    """Write these targets; no running replica moves by it. `reason` is the event's."""
 
     targets: tuple[Target, ...]
+    reason: str = "Scaled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Move:
     source: str
     target: str
     replicas: int
-    reason: Literal["Failover", "Policy", "Cost"]
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,16 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class MoveFacts:
-    """`lost(subcluster)`: it counts as lost; `forbidden(subcluster)`: why a hard rule forbids the service there, or "";
-    `full(subcluster)`: it could not take the service now; `vacant(subcluster)`: it answers, refused the service, and
-    nothing of it runs there; `stateful`: a single writer whose data lives with it; `automatic`: a cheaper place alone
-    is reason enough."""
+    """`lost(subcluster)`: it counts as lost; `leave(subcluster)`: why what runs there has to go now, None when it may
+    stay; `full(subcluster)`: it could not take the service now; `vacant(subcluster)`: it answers, refused the service,
+    and nothing of it runs there; `rank(subcluster)`: its place in the order of preference, the smaller the better;
+    `stateful`: a single writer whose data lives with it; `automatic`: a cheaper place alone is reason enough."""
 
     lost: Callable[[str], bool]
-    forbidden: Callable[[str], str]
+    leave: Callable[[str], Reason | None]
     full: Callable[[str], bool]
     vacant: Callable[[str], bool]
+    rank: Callable[[str], int]
     stateful: bool
     automatic: bool
 
@@ -56,13 +58,14 @@ def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts
 
     An empty proposal never empties a placement. Growing and shrinking are commits, and so is another place for
     replicas that could not be started; replicas that run and would run elsewhere are moved, one sub-cluster pair at a
-    time: lost ones first, then forbidden ones, then cheaper ones by name."""
+    time: lost ones first, then those that have to leave, then towards what is preferred, then cheaper ones, by name.
+    More replicas are added before anything moves for preference or cost."""
     now = {target.subcluster: target.replicas for target in current}
     then = {target.subcluster: target.replicas for target in proposed}
     if not then or now == then:
         return Keep()
     losers = sorted((name for name in now if now[name] > then.get(name, 0)), key=lambda n: _urgency(n, facts))
-    gainers = sorted(name for name in then if then[name] > now.get(name, 0))
+    gainers = sorted((name for name in then if then[name] > now.get(name, 0)), key=lambda n: (facts.rank(n), n))
     if not losers or not gainers:
         # A single writer grows where its data is, also after it was scaled to zero there.
         apart = facts.stateful and bool(now) and not then.keys() <= now.keys()
@@ -78,19 +81,23 @@ def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts
         if facts.stateful:
             return Keep(f"{source} is lost and holds the only copy of its data; a person has to decide")
         return Move(source, target, replicas, "Failover")
-    if facts.forbidden(source):
+    leave = facts.leave(source)
+    if leave is not None:
         if facts.stateful:
-            return Keep(f"out of policy in {source}, and moving its data is not possible in this release")
-        return Move(source, target, replicas, "Policy")
-    if facts.automatic and not facts.stateful:
-        return Move(source, target, replicas, "Cost")
-    return _growth(now, then, facts)
+            return Keep(f"has to leave {source} ({leave}), and moving its data is not possible in this release")
+        return Move(source, target, replicas, leave)
+    missing = sum(then.values()) - sum(now.values())
+    if facts.stateful or missing > 0:
+        return _growth(now, then, facts)
+    if facts.rank(target) < facts.rank(source):
+        return Move(source, target, replicas, "Preference")
+    return Move(source, target, replicas, "Cost") if facts.automatic else _growth(now, then, facts)
 
 
-def _urgency(name: str, facts: MoveFacts) -> tuple[int, str]:
+def _urgency(name: str, facts: MoveFacts) -> tuple[int, int, str]:
     if facts.lost(name):
-        return 0, name
-    return (1 if facts.forbidden(name) else 2), name
+        return 0, 0, name
+    return (1 if facts.leave(name) else 2), -facts.rank(name), name
 
 
 def _growth(now: Mapping[str, int], then: Mapping[str, int], facts: MoveFacts) -> Commit | Keep:

@@ -201,3 +201,26 @@ def test_a_refused_migration_says_why() -> None:
     advance = refuse_migration(_migration(), "another is open already", BEGIN_S)
     assert (advance.status.phase, advance.status.message) == ("Failed", "another is open already")
     assert advance.event == "Warning"
+
+
+@given(st.floats(30.0, 3000.0), st.lists(st.integers(1, 99), max_size=4), st.booleans())
+def test_a_deadline_is_kept(grace_s: float, steps: list[int], paused: bool) -> None:
+    """With copies that get ready at once, the source is told to go before the deadline, also out of a pause."""
+    migration = _migration((*sorted(steps), 100))
+    spec = migration.spec.model_copy(update={"deadline": BEGIN_S + grace_s, "paused": paused})
+    busy = replace(FAIR, source_load=Load(in_flight=1))
+    _, ended, now = _run(migration.model_copy(update={"spec": spec}), busy, BEGIN_S)
+    assert ended.status.phase == "Succeeded"
+    assert now <= BEGIN_S + grace_s
+    retired = next(entry for entry in ended.status.history if entry.phase == "Retired")
+    assert retired.at <= BEGIN_S + grace_s - 1.9
+
+
+@given(st.sampled_from(["Pending", "Checked", "Prepared", "Shifting", "Drained"]), st.floats(0.0, 1e6))
+def test_a_paused_migration_stays_where_it_is(phase: str, waited_s: float) -> None:
+    status = MigrationStatus.model_validate({"phase": phase, "since": BEGIN_S, "weight": 50})
+    migration = _migration()
+    paused = migration.model_copy(update={"status": status, "spec": migration.spec.model_copy(update={"paused": True})})
+    assert plan_migration(paused, FAIR, BEGIN_S + waited_s) is None
+    assert waits_until(paused, BEGIN_S + waited_s) is None
+    assert plan_migration(paused, replace(FAIR, lost_target=True), BEGIN_S + waited_s) is not None

@@ -20,16 +20,18 @@ places = st.frozensets(st.sampled_from(NAMES))
 @dataclass(frozen=True)
 class World:
     lost: frozenset[str]
-    forbidden: frozenset[str]
+    leaving: frozenset[str]
     full: frozenset[str]
     vacant: frozenset[str]
     stateful: bool
     automatic: bool
+    preferred: frozenset[str] = frozenset()
 
     def facts(self) -> MoveFacts:
         return MoveFacts(
             lost=lambda name: name in self.lost,
-            forbidden=lambda name: "a rule" if name in self.forbidden else "",
+            leave=lambda name: "Policy" if name in self.leaving else None,
+            rank=lambda name: 0 if name in self.preferred else 1,
             full=lambda name: name in self.full,
             vacant=lambda name: name in self.vacant,
             stateful=self.stateful,
@@ -37,7 +39,7 @@ class World:
         )
 
 
-worlds = st.builds(World, places, places, places, places, st.booleans(), st.booleans())
+worlds = st.builds(World, places, places, places, places, st.booleans(), st.booleans(), places)
 
 
 stateful_worlds = worlds.map(lambda world: replace(world, stateful=True))
@@ -101,19 +103,24 @@ def test_moves_are_due_and_possible(now: dict[str, int], then: dict[str, int], w
     assert change.source != change.target
     reasons = {
         "Failover": change.source in world.lost,
-        "Policy": change.source in world.forbidden,
+        "Policy": change.source in world.leaving,
+        "Preference": change.target in world.preferred and change.source not in world.preferred,
         "Cost": world.automatic,
     }
     assert reasons[change.reason]
     losers = {name for name in now if now[name] > then.get(name, 0)}
     if losers & world.lost:
         assert change.reason == "Failover"  # the most urgent first
+    elif losers & world.leaving:
+        assert change.reason == "Policy"
+    else:
+        assert sum(now.values()) >= sum(then.values())  # what is missing is added first
 
 
 @given(some_counts, some_counts, worlds)
 def test_moves_lead_to_the_plan(now: dict[str, int], then: dict[str, int], world: World) -> None:
     """With moving allowed, carrying out step after step ends where the plan is, in as many steps as there are pairs."""
-    facts = World(world.lost, world.forbidden, world.full, world.vacant, False, True).facts()
+    facts = World(world.lost, world.leaving, world.full, world.vacant, False, True, world.preferred).facts()
     targets = as_targets(now)
     for _ in range(2 * len(NAMES) + 1):
         change = plan_change(targets, as_targets(then), facts)
