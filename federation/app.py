@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from federation.engine.core import Plugins
     from federation.engine.situation import Situation
     from federation.intake.schemas import Schemas
-    from federation.model.meta import Resource
+    from federation.model.meta import Key, Resource
+    from federation.model.placement import Target
     from federation.model.subcluster import Gateway, SubCluster
     from federation.planner.decide import Judgement
 
@@ -142,10 +143,13 @@ def judge(situation: Situation) -> Judgement:
     )
 
 
-def plan_resources(resources: Iterable[Resource], now: float) -> Judgement:
+def plan_resources(
+    resources: Iterable[Resource], now: float, *, held: Mapping[Key, tuple[Target, ...]] | None = None
+) -> Judgement:
     """The plan for a set of resources (files, or the state of a server), with no side effect.
 
-    Args: now, seconds since 1970. The placements and open migrations among them are what runs now.
+    Args: now, seconds since 1970; held, the only services that must not move, with their targets (None: those that are
+    pinned or on the move). The placements and open migrations among the resources are what runs now.
     Raises: InvalidInput, for policies or places that make no sense, or policies that contradict each other."""
     from federation.model.microservice import Microservice
     from federation.model.migration import Migration
@@ -165,7 +169,8 @@ def plan_resources(resources: Iterable[Resource], now: float) -> Judgement:
         {each.key: each for each in everything if isinstance(each, Placement)},
         tuple(each for each in everything if isinstance(each, Migration)),
     )
-    request = prepare(world, policy_engines(), _places(subclusters), now, images=_images(subclusters))
+    places, images = _places(subclusters), _images(subclusters)
+    request = prepare(world, policy_engines(), places, now, images=images, fixed=held)
     found = conflicts(request.view, request.engines)
     if found:
         lines = sorted({f"{key}: {message}" for key, messages in found.items() for message in messages})

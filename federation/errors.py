@@ -89,6 +89,13 @@ class TimedOut(FederationError):
     reason: ClassVar[str] = "TimedOut"
 
 
+class StalePlan(FederationError):
+    """What a plan was made from has changed since: make it again."""
+
+    exit_code: ClassVar[int] = 7
+    reason: ClassVar[str] = "StalePlan"
+
+
 class ProviderError(FederationError):
     """A call to a provider, gateway or agent did not do what it was asked for."""
 

@@ -68,6 +68,11 @@ class Client:
         """Lay a merge patch over an object."""
         return self._call("PATCH", path, None, body, media_type="application/merge-patch+json")
 
+    def delete(self, path: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Delete an object, with Kubernetes' `DeleteOptions`. An object that goes later comes back with a
+        `metadata.deletionTimestamp`; one that is gone, as a `Status`."""
+        return self._call("DELETE", path, None, options)
+
     def items(
         self, plural: str, namespace: str | None = None, selector: str = ""
     ) -> tuple[list[Mapping[str, Any]], str]:

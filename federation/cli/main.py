@@ -22,13 +22,20 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("federation.cli.plan", "where everything would run, what it costs, and why"),
     "why": ("federation.cli.why", "the reasons for and against each place of one service"),
     "migrate": ("federation.cli.migrate", "move a running service to another sub-cluster"),
+    "migrations": ("federation.cli.migrations", "the moves and how far they are"),
+    "rollback": ("federation.cli.migrations:ROLLBACK", "undo a move that is under way"),
+    "pause": ("federation.cli.migrations:PAUSE", "hold a move where it is"),
+    "resume": ("federation.cli.migrations:RESUME", "let a paused move go on"),
     "unpin": ("federation.cli.unpin", "let the planner move a service again that was moved by hand"),
     "sandbox": ("federation.cli.sandbox", "four local sub-clusters on this machine: up, down, status"),
     "demo": ("federation.cli.demo", "a shop that roams under load, in the sandbox"),
 }
-"""Verb -> module and summary. A static table: the help needs none of the modules."""
+"""Verb -> module (or module:Verb) and summary. A static table: the help needs none of the modules."""
 
-_EXITS = "0 done, 1 failed, 2 changes pending, 3 no room, 4 denied by policy, 5 timed out, 64 wrong usage or input"
+_EXITS = (
+    "0 done, 1 failed, 2 changes pending, 3 no room, 4 denied by policy, 5 timed out,\n"
+    "7 the plan is stale, 64 wrong usage or input"
+)
 
 
 class _Verb(Protocol):
@@ -80,8 +87,10 @@ def _run(words: list[str]) -> int:
         if first.startswith("-"):
             raise InvalidInput(f"{first!r} comes too early: write the verb first, as in roam get ms -A (roam --help)")
         raise InvalidInput(f"{first!r} is not a verb of roam; {suggestion(first, VERBS)} (roam --help)")
-    module, summary = VERBS[first]
-    verb = cast(_Verb, import_module(module))
+    place, summary = VERBS[first]
+    module, _, name = place.partition(":")
+    found = import_module(module)
+    verb = cast(_Verb, getattr(found, name) if name else found)
     parser = Parser(prog=f"roam {first}", description=summary[0].upper() + summary[1:] + ".")
     verb.configure(parser)
     try:

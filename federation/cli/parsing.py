@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from federation.errors import InvalidInput
 
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?|{_NUMBER}")
+
+
+class Verb(NamedTuple):
+    """One verb of a module that has several."""
+
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[Any], int]
 
 
 class UsageShown(Exception):

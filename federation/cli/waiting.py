@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -12,32 +13,45 @@ from federation.errors import Unavailable
 
 T = TypeVar("T")
 _POLL_S = 0.25
-_CLEAR = "\r\x1b[K"
+_CLEAR_BELOW = "\x1b[J"
 
 
 class Progress:
-    """One line on stderr: rewritten in place on a terminal, else a new line whenever it says something new."""
+    """Some lines on stderr: rewritten in place on a terminal; elsewhere each line that says something new is added."""
 
     def __init__(self) -> None:
         self._live = in_colour(sys.stderr)
-        self._last = ""
+        self._last: list[str] = []
         self._began_at = time.monotonic()
 
     def show(self, text: str) -> None:
-        """Say how it goes."""
-        text = printable(text)
+        """Say how it goes, in one line or several."""
+        lines = [printable(line) for line in text.split("\n")]
         sys.stdout.flush()
         seconds = time.monotonic() - self._began_at
         if self._live:
-            print(f"{_CLEAR}{seconds:4.0f} s  {text}", end="", file=sys.stderr, flush=True)
-        elif text != self._last:
-            print(f"{seconds:6.1f} s  {text}", file=sys.stderr, flush=True)
-        self._last = text
+            self._rewrite([f"{seconds:4.0f} s  {lines[0]}", *(f"        {line}" for line in lines[1:])])
+        else:
+            for line in lines:
+                if line not in self._last:
+                    print(f"{seconds:6.1f} s  {line}", file=sys.stderr, flush=True)
+            self._last = lines
 
     def end(self) -> None:
-        """Leave the last line standing."""
+        """Leave what was said last standing."""
         if self._live and self._last:
             print(file=sys.stderr)
+
+    def _rewrite(self, lines: list[str]) -> None:
+        """A line that wraps could not be rewritten: it is cut, as are lines for which there is no room."""
+        columns, rows = shutil.get_terminal_size((100, 24))
+        room = max(rows - 1, 1)
+        if len(lines) > room:
+            lines = [*lines[: room - 1], f"        and {len(lines) - room + 1} more"]
+        lines = [line[: max(columns - 1, 20)] for line in lines]
+        up = f"\x1b[{len(self._last) - 1}A" if len(self._last) > 1 else ""
+        print(f"\r{up}{_CLEAR_BELOW}" + "\n".join(lines), end="", file=sys.stderr, flush=True)
+        self._last = lines
 
 
 def wait_until(look: Callable[[], tuple[T | None, str]], timeout_s: float) -> tuple[T | None, str]:

@@ -42,9 +42,9 @@ def refuse_delete(old: Resource) -> str:
 
 def _check_migration(old: Migration, new: Migration) -> None:
     for field in type(old.spec).model_fields:
-        if field != "rollback" and getattr(old.spec, field) != getattr(new.spec, field):
+        if field not in ("rollback", "paused") and getattr(old.spec, field) != getattr(new.spec, field):
             raise InvalidInput(
-                "a migration can't be changed once it is created, only rolled back", field=f"spec.{field}"
+                "a migration can't be changed once it is created, only paused and rolled back", field=f"spec.{field}"
             )
     if old.spec.rollback and not new.spec.rollback:
         raise InvalidInput("a rollback can't be taken back; create another migration", field="spec.rollback")
