@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any
 from federation.app import schemas
 from federation.intake.resources import validate
 from federation.server.app import make_wsgi
+from federation.server.extras import Extra
 from federation.server.requests import Limits
 from federation.server.serve import ApiServer, parse_listen
 from federation.store.sql import SqlStore, open_store
@@ -89,7 +90,7 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, limits: Limits | None = None) -> Iterator[Served]:
+def serving(folder: Path, limits: Limits | None = None, *, extras: Sequence[Extra] = ()) -> Iterator[Served]:
     """A server until the end of the block."""
     store = open_store(folder / "store.db")
     api = make_wsgi(
@@ -99,6 +100,7 @@ def serving(folder: Path, limits: Limits | None = None) -> Iterator[Served]:
         clock=lambda: NOW,
         version="test",
         limits=limits,
+        extras=extras,
     )
     server = ApiServer(api, parse_listen("127.0.0.1:0"))
     server.start()

@@ -66,17 +66,21 @@ class Refused(FederationError):
 
 @dataclass(frozen=True)
 class Answer:
-    """One whole answer: HTTP code, body, and headers beyond type and length."""
+    """One whole answer: HTTP code, body, and headers beyond type and length. `media_type` "": as fits the body (a
+    mapping is JSON, text is plain text, bytes are just bytes)."""
 
     code: int
-    body: Mapping[str, Any] | str
+    body: Mapping[str, Any] | str | bytes
     headers: tuple[tuple[str, str], ...] = ()
+    media_type: str = ""
 
     def encoded(self) -> tuple[bytes, str]:
         """The body as bytes and its media type."""
+        if isinstance(self.body, bytes):
+            return self.body, self.media_type or "application/octet-stream"
         if isinstance(self.body, str):
-            return self.body.encode(), "text/plain; charset=utf-8"
-        return encode(self.body), "application/json"
+            return self.body.encode(), self.media_type or "text/plain; charset=utf-8"
+        return encode(self.body), self.media_type or "application/json"
 
 
 def encode(document: Mapping[str, Any]) -> bytes:

@@ -19,6 +19,7 @@ from federation.errors import FederationError
 from federation.intake.resources import validate
 from federation.server.app import make_wsgi
 from federation.server.auth import token_from
+from federation.server.extras import Extra
 from federation.server.serve import ApiServer, parse_listen
 from federation.store.sql import open_store
 
@@ -60,8 +61,15 @@ def serve(options: ServeOptions) -> None:
         stopping.set()
         runtime.wake()
 
+    extras: tuple[Extra, ...] = ()
+    """What other modules of this room add to the API: one line each."""
     api = make_wsgi(
-        store, token=token, validate=partial(validate, schemas=schemas()), clock=time.time, version=__version__
+        store,
+        token=token,
+        validate=partial(validate, schemas=schemas()),
+        clock=time.time,
+        version=__version__,
+        extras=extras,
     )
     server = ApiServer(api, address)
     for number in (signal.SIGTERM, signal.SIGINT):

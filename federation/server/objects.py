@@ -16,6 +16,7 @@ from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.redact import is_redacted, restore
+from federation.model.subcluster import SubCluster
 from federation.reconcile.moves import migration_rules
 from federation.server.admission import check_create, check_replace, refuse_delete
 from federation.server.answers import Answer, Refused, status, wire
@@ -133,7 +134,10 @@ class Objects:
         raise AssertionError  # the last attempt returns or raises
 
     def delete(self, route: Route, options: object) -> Answer:
-        """Delete an object; the `preconditions` of DeleteOptions hold. Raises: NotFound, StaleWrite, Refused."""
+        """Delete an object; the `preconditions` of DeleteOptions hold. Raises: NotFound, StaleWrite, Refused.
+
+        A sub-cluster is emptied first: it is only marked here, and the controller removes it once nothing runs there.
+        With `gracePeriodSeconds` 0 it is forgotten at once, whatever runs there."""
         conditions = options.get("preconditions") if isinstance(options, dict) else None
         wanted = conditions if isinstance(conditions, dict) else {}
         old = self.store.get(route.kind, route.key)
@@ -144,10 +148,20 @@ class Objects:
             raise StaleWrite(f"{route.kind.kind_name} {route.key} is at version {old.metadata.resource_version}")
         if why := refuse_delete(old):
             raise Refused(409, why, reason="Conflict")
+        grace = options.get("gracePeriodSeconds") if isinstance(options, dict) else None
+        if isinstance(old, SubCluster) and grace != 0:
+            return Answer(200, wire(self._mark(old)))
         write = Delete(route.kind, route.key, int(version) if version else None)
         gone = self.store.write([write], now=self.clock())[0]
         details = {**route.details, "uid": gone.metadata.uid}
         return Answer(200, status(200, "", f"{route.kind.kind_name} {route.key} deleted", details))
+
+    def _mark(self, old: SubCluster) -> Resource:
+        """The sub-cluster, marked as one that is to be removed."""
+        if old.metadata.deletion_timestamp is not None:
+            return old
+        metadata = old.metadata.model_copy(update={"deletion_timestamp": self.clock()})
+        return self._write(Replace(old.model_copy(update={"metadata": metadata})))
 
     def accept(self, document: Mapping[str, Any], route: Route, old: Resource | None) -> Resource:
         """A user's document as an object to be written: valid, for this route, with the stored status and Secrets.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 
 from federation.model.kinds import BY_PLURAL
@@ -36,9 +37,10 @@ class Route:
         return found if self.name is None else {"name": self.name, **found}
 
 
-def find_route(path: str) -> Route | None:
+def find_route(path: str, subresources: Container[tuple[str, str]] = ()) -> Route | None:
     """The resources that `path` names; None when it is not below `/apis/<group>/<version>/`.
 
+    Args: subresources, pairs of plural and name, besides each kind's status.
     Raises: Refused (404: unknown kind, wrong scope, or no possible name)."""
     parts = path.strip("/").split("/")
     if tuple(parts[:3]) != _ROOT or len(parts) < 4:
@@ -54,7 +56,8 @@ def find_route(path: str) -> Route | None:
         raise Refused(404, f"no kind is called {rest[0][:80]!r}: {suggestion(rest[0], BY_PLURAL)}")
     name = rest[1] if len(rest) > 1 else None
     subresource = rest[2] if len(rest) > 2 else ""
-    if len(rest) > 3 or subresource not in ("", "status") or (subresource and "status" not in kind.model_fields):
+    has_it = (subresource == "status" and "status" in kind.model_fields) or (kind.plural, subresource) in subresources
+    if len(rest) > 3 or (subresource and not has_it):
         raise Refused(404, f"{kind.kind_name} has no {'/'.join(rest[2:])[:80]!r}")
     if namespace is not None and not kind.namespaced:
         raise Refused(404, f"{kind.kind_name} belongs to the fleet: /{'/'.join((*_ROOT, kind.plural))}")

@@ -1,17 +1,18 @@
-"""Watches: what changes, as one JSON line each, without gaps, for a bounded number of clients at once."""
+"""Watches: what changes, as one JSON line each, without gaps."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
 from federation.contracts.store import Change, Store
 from federation.errors import FederationError
 from federation.model.meta import API_VERSION, Key, Resource, Selector
-from federation.server.answers import Refused, encode, refusal, wire
+from federation.server.answers import encode, refusal, wire
+from federation.server.extras import Lines
 from federation.server.objects import selector_of
 from federation.server.requests import Limits, Request
 from federation.server.routes import Route
@@ -47,46 +48,25 @@ class _Filter:
 
 
 class Watches:
-    """Opens watches on a store. Safe to use from several threads."""
+    """Makes the lines of watches on a store. Safe to use from several threads. `stopping` ends them."""
 
-    def __init__(self, store: Store, limits: Limits):
+    def __init__(self, store: Store, limits: Limits, stopping: threading.Event):
         self._store = store
         self._limits = limits
-        self._slots = threading.BoundedSemaphore(limits.watchers)
-        self._stopping = threading.Event()
+        self._stopping = stopping
 
-    def stop(self) -> None:
-        """End all watches within half a second, and open no more."""
-        self._stopping.set()
-
-    def open(self, route: Route, request: Request) -> Iterable[bytes]:
-        """The lines of a watch; close the iterator when the client is gone.
+    def open(self, route: Route, request: Request) -> Lines:
+        """The lines of a watch.
 
         With `resourceVersion`: everything after it. Without (or 0): first all that is there, as ADDED.
-        Raises: Refused (400, 429)."""
+        Raises: Refused (400)."""
         selector = selector_of(request)
         since = request.number("resourceVersion") or None
         asked_s = request.number("timeoutSeconds")
         lasts_s = min(asked_s or self._limits.watch_s, self._limits.watch_s)
         bookmarks = request.flag("allowWatchBookmarks")
         ends_at = time.monotonic() + lasts_s
-        if self._stopping.is_set() or not self._slots.acquire(blocking=False):
-            raise Refused(
-                429,
-                f"{self._limits.watchers} watches are open already; close one or try again later",
-                headers=(("Retry-After", "5"),),
-            )
-        lines = self._lines(route, selector, since, ends_at, bookmarks=bookmarks)
-        return _Stream(self._guarded(lines, request), self._slots)
-
-    def _guarded(self, lines: Generator[bytes | None], request: Request) -> Generator[bytes]:
-        for line in lines:
-            if request.is_gone():
-                return
-            if line is not None:
-                # Between here and the next turn the server sends the line: a client that doesn't read is cut off.
-                with request.patience(self._limits.send_s):
-                    yield line
+        return Lines(self._lines(route, selector, since, ends_at, bookmarks=bookmarks))
 
     def _lines(
         self, route: Route, selector: Selector | None, since: int | None, ends_at: float, *, bookmarks: bool
@@ -122,33 +102,6 @@ class Watches:
             more = page.more
             if more is None:
                 return page.version
-
-
-class _Stream:
-    """The lines of one watch, and its slot, given back once when it is closed or at its end."""
-
-    def __init__(self, lines: Generator[bytes], slots: threading.Semaphore):
-        self._lines = lines
-        self._slots: threading.Semaphore | None = slots
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            return next(self._lines)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Stop the watch."""
-        slots, self._slots = self._slots, None
-        try:
-            self._lines.close()
-        finally:
-            if slots is not None:
-                slots.release()
 
 
 def _line(kind: str, resource: Resource, version: int) -> bytes:
