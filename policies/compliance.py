@@ -6,6 +6,7 @@ Hard rules, and they add up: a sub-cluster has to keep every one. What is unknow
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,10 +15,10 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from federation.atlas.lookup import members
 from federation.atlas.places import Place
 from federation.contracts.policy import FleetView, Opinion, Reason, Section
-from federation.contracts.sections import by_section, ties
+from federation.contracts.sections import by_section
 from federation.errors import InvalidInput
 from federation.model.meta import Value
-from federation.model.quantity import Duration
+from federation.model.quantity import Duration, parse_duration_s
 from federation.model.subcluster import SubCluster
 
 
@@ -59,8 +60,9 @@ class CountryRule(Value):
 
 class ComplianceSection(Value):
     """`residency`: the countries a service may run in. `operators`: the countries whose companies may operate the
-    ground. `attestations`: what the sub-cluster has to attest. `grace` and `on_violation`: what becomes of a copy
-    that the rule overtakes."""
+    ground. `attestations`: what the sub-cluster has to attest. `grace`: by when a copy that
+    one of these rules overtakes has to be gone, unset for no limit. `on_violation`: whether it is stopped then when
+    there is nowhere to go, and without a grace at once, or keeps running, flagged."""
 
     residency: CountryRule | None = None
     operators: CountryRule | None = None
@@ -104,12 +106,10 @@ class ComplianceEngine:
         return tuple(found)
 
     def conflicts(self, sections: tuple[Section, ...]) -> tuple[str, ...]:
-        """Allow lists without a common country, and different graces or consequences of the same precedence."""
+        """Allow lists without a common country. Grace and consequence belong to each section's own rules."""
         return (
             *_disjoint(sections, "residency", lambda value: value.residency),
             *_disjoint(sections, "operators", lambda value: value.operators),
-            *ties(sections, "compliance.grace", lambda section: _value(section).grace),
-            *ties(sections, "compliance.onViolation", lambda section: _value(section).on_violation),
         )
 
 
@@ -125,11 +125,14 @@ def _list(codes: tuple[str, ...]) -> str:
 
 def _reasons(section: Section, subcluster: SubCluster, place: Place) -> list[Reason]:
     value, origin = _value(section), section.origin
-    return [
+    found = [
         *_residency(value.residency, place.country, origin),
         *_operators(value.operators, place, origin),
         *_attestations(value.attestations or (), subcluster, origin),
     ]
+    stop = value.on_violation == "stop"
+    grace = parse_duration_s(value.grace) if value.grace is not None else (0.0 if stop else None)
+    return found if grace is None else [replace(reason, grace_s=grace, stop=stop) for reason in found]
 
 
 def _residency(rule: CountryRule | None, country: str | None, origin: str) -> list[Reason]:

@@ -16,6 +16,7 @@ from federation.atlas.places import Place
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.placement import Target
+from federation.model.policy import Toleration
 from federation.model.subcluster import SubCluster
 
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ class Edge:
 class FleetView:
     """What an opinion is formed on. `subclusters` and `services` are ordered by name and key; `places[c]` are the
     atlas's facts on sub-cluster c; `sections[engine][s]` what applies to service s; `current[s]` where it is committed
-    now (empty: nowhere); `cpu_cores` and `memory_bytes` [S] are requests of one replica; `capacity_*` [C];
-    `cpu_hour_usd` and `memory_gib_hour_usd` [C] the price there, NaN where unknown."""
+    now (empty: nowhere); `tolerations[s]` which taints it bears; `tainted_since[s]` since when one would have it leave
+    a sub-cluster, by name, seconds since 1970; `cpu_cores` and `memory_bytes` [S] are requests of one replica;
+    `capacity_*` [C]; `cpu_hour_usd` and `memory_gib_hour_usd` [C] the price there, NaN where unknown."""
 
     subclusters: tuple[SubCluster, ...]
     places: tuple[Place, ...]
@@ -67,6 +69,8 @@ class FleetView:
     cpu_hour_usd: Floats
     memory_gib_hour_usd: Floats
     now: float
+    tolerations: tuple[tuple[Toleration, ...], ...]
+    tainted_since: tuple[Mapping[str, float], ...]
 
     def keys(self) -> tuple[Key, ...]:
         """The services' keys, in order."""
@@ -135,12 +139,16 @@ class Opinion:
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a candidate is denied (or, for information, priced so). `code` is CamelCase and stable; `short` is the few
-    words of a summary ("outside [EU]"), `message` the whole sentence; `origin` the policy or field that decided."""
+    words of a summary ("outside [EU]"), `message` the whole sentence; `origin` the policy or field that decided.
+    Of a copy that runs there already: by when it has to be gone (`grace_s` after it was first seen; None: no limit),
+    and whether it is to `stop` then when there is nowhere to go."""
 
     code: str
     short: str
     message: str
     origin: str = ""
+    grace_s: float | None = None
+    stop: bool = False
 
 
 class PolicyEngine(Protocol):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from federation.model.meta import Int, Resource, Selector, Value
+from federation.model.meta import Int, LabelKey, LabelValue, Resource, Selector, Value
 from federation.model.quantity import Duration, Share
+from federation.model.subcluster import Taint
 
 Percent = Annotated[int, Field(ge=1, le=100)]
 
@@ -38,13 +39,45 @@ class MigrationRules(Value):
     strategy: Strategy = Strategy()
 
 
+class Toleration(Value):
+    """Which taints do not keep a service away, as Kubernetes has it: no key with `Exists` tolerates every taint, no
+    effect every effect. `toleration_seconds`: how long a copy that runs bears a NoExecute taint; unset, for good."""
+
+    key: LabelKey | None = None
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: LabelValue = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: Annotated[Int, Field(ge=0, le=10**9)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Toleration:
+        if self.operator == "Exists" and self.value:
+            raise ValueError(f"operator Exists looks at no value; leave out {self.value!r}, or write Equal")
+        if self.operator == "Equal" and self.key is None:
+            raise ValueError("a toleration without a key tolerates everything: write operator Exists, or give the key")
+        if self.toleration_seconds is not None and self.effect not in (None, "NoExecute"):
+            raise ValueError(f"tolerationSeconds has a meaning for NoExecute only, not for {self.effect}")
+        return self
+
+    def tolerates(self, taint: Taint) -> bool:
+        """Whether the taint is one of those tolerated."""
+        return (
+            self.effect in (None, taint.effect)
+            and self.key in (None, taint.key)
+            and (self.operator == "Exists" or self.value == taint.value)
+        )
+
+
 class PolicySpec(Value):
-    """Sections that engines read stand beside those that all policies have (pydantic "extra", validated by engines)."""
+    """Sections that engines read stand beside those that all policies have (pydantic "extra", validated by engines).
+
+    `tolerations` add up over the policies of a service, and with those of its pod template."""
 
     model_config = ConfigDict(extra="allow")
 
     selector: Selector = Selector()
     migration: MigrationRules | None = None
+    tolerations: tuple[Toleration, ...] = ()
     precedence: Int = 0
 
     @property

@@ -9,11 +9,12 @@ from federation.model.meta import Key
 from federation.model.placement import Target
 from federation.model.plan import Plan, PlannedCall, PlannedService, Violation
 from federation.planner.explain import Explainer, say, state_of
-from federation.planner.feasibility import feasibility_reasons
+from federation.planner.feasibility import draining, feasibility_reasons
 from federation.planner.ledger import DIGITS
 from federation.planner.obstacles import held_obstacles, obstacles, policy_reasons
 from federation.planner.request import PlanRequest
 from federation.planner.solve import solve
+from federation.planner.taints import delay_s, leaving_reasons
 
 
 def decide(request: PlanRequest) -> Plan:
@@ -89,7 +90,8 @@ class Judgement:
         return Explainer(self.request, state_of(self.request, self.plan))
 
     def forbidden(self, key: Key, subcluster: str) -> str:
-        """Why a hard rule in force forbids the service there, copies that run included; "" when none does.
+        """Why a hard rule in force forbids the service there, copies that run included; "" when none does. A drain is
+        no rule: what crashes there before it is moved may be started again.
 
         A service or sub-cluster that the plan does not know is forbidden nothing."""
         found = self._find(key, subcluster)
@@ -100,14 +102,37 @@ class Judgement:
             reasons = tuple(
                 reason
                 for reason in feasibility_reasons(self.request.view, self.request.images, *found)
-                if reason.code == "NeedsImages" or (reason.code == "Tainted" and "NoExecute" in reason.message)
+                if reason.code in ("NeedsImages", "Evicted")
             )
         return "; ".join(say(reason) for reason in reasons)
 
     def violation(self, key: Key, subcluster: str) -> Violation | None:
-        """Why a copy that runs there may not stay; None when it may."""
-        message = self.forbidden(key, subcluster)
-        return Violation("Policy", message) if message else None
+        """Why a copy that runs there may not stay; None when it may. Of several causes a rule comes before a taint and
+        a taint before a drain; of several times the earliest counts.
+
+        A taint that is tolerated for so many seconds is told at once, with those seconds as the delay: until they are
+        over, counted from `Placement.status.overtaken[].since`, the plan leaves the copy where it is."""
+        found = self._find(key, subcluster)
+        if found is None:
+            return None
+        view, images = self.request.view, self.request.images
+        rules = policy_reasons(self.request, *found)
+        if not rules:
+            every = feasibility_reasons(view, images, *found)
+            rules = tuple(reason for reason in every if reason.code == "NeedsImages")
+        taints = leaving_reasons(view, *found)
+        drain = draining(view.subclusters[found[1]])
+        reasons = [*rules, *taints, *([drain] if drain is not None else [])]
+        if not reasons:
+            return None
+        delay = 0.0 if rules or drain is not None else delay_s(view.subclusters[found[1]], view.tolerations[found[0]])
+        return Violation(
+            cause="Policy" if rules else ("Taint" if taints else "Drain"),
+            message="; ".join(say(reason) for reason in reasons),
+            delay_s=delay,
+            grace_s=min((reason.grace_s for reason in rules if reason.grace_s is not None), default=None),
+            stop=any(reason.stop for reason in rules),
+        )
 
     def rank(self, key: Key, subcluster: str) -> int:  # noqa: ARG002
         """The place in the service's order of preference, 0 the most preferred."""

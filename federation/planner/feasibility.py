@@ -1,6 +1,7 @@
 """What is impossible whatever the policies say: a lost or closed sub-cluster, a taint, no way to run an image.
 
-A sub-cluster that only takes no new work (cordoned, NoSchedule) still keeps what runs there."""
+A sub-cluster that only takes no new work (cordoned, NoSchedule) still keeps what runs there; one that is drained or
+about to be removed does not."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import numpy as np
 from federation.contracts.policy import FleetView, Reason
 from federation.model.podtemplate import has_command
 from federation.model.subcluster import SubCluster
+from federation.planner.taints import taint_reasons, tainted
 
 if TYPE_CHECKING:
     from federation.contracts.policy import Bools
@@ -25,12 +27,13 @@ def runs_images(subcluster: SubCluster, by_name: Mapping[str, bool]) -> bool:
 
 def infeasible(view: FleetView, images: Bools) -> Bools:
     """[S, C] what is impossible; `images` [C] tells where images run. `feasibility_reasons` says why."""
-    shape = (len(view.services), len(view.subclusters))
+    runs = runs_there(view)
     column = np.array([bool(_closed(each, runs_there=True)) for each in view.subclusters], dtype=bool)
-    result = np.broadcast_to(column, shape).copy()
+    result = np.broadcast_to(column, runs.shape).copy()
     new = np.array([bool(_closed(each, runs_there=False)) for each in view.subclusters], dtype=bool)
     if new.any():
-        result |= new[None] & ~_runs_there(view)
+        result |= new[None] & ~runs
+    result |= tainted(view, runs)
     if not images.all():
         needs = np.array([not has_command(service.spec.template) for service in view.services], dtype=bool)
         result |= needs[:, None] & ~images[None]
@@ -42,13 +45,15 @@ def feasibility_reasons(view: FleetView, images: Bools, service: int, subcluster
     there = view.subclusters[subcluster]
     runs = any(target.subcluster == there.metadata.name and target.replicas for target in view.current[service])
     found = _closed(there, runs_there=runs)
+    found += taint_reasons(view, service, subcluster, runs=runs)
     if not images[subcluster] and not has_command(view.services[service].spec.template):
         text = "runs no images, and the service's containers have no command of their own"
         found.append(Reason("NeedsImages", "runs no images", text, "spec.template"))
     return tuple(found)
 
 
-def _runs_there(view: FleetView) -> Bools:
+def runs_there(view: FleetView) -> Bools:
+    """[S, C] where replicas of each service are committed now."""
     index = {each.metadata.name: c for c, each in enumerate(view.subclusters)}
     result = np.zeros((len(view.services), len(view.subclusters)), dtype=bool)
     for service, targets in enumerate(view.current):
@@ -57,17 +62,24 @@ def _runs_there(view: FleetView) -> Bools:
     return result
 
 
+def draining(subcluster: SubCluster) -> Reason | None:
+    """Why everything has to leave the sub-cluster; None when nothing has to."""
+    if subcluster.metadata.deletion_timestamp is not None:
+        return Reason("Draining", "being removed", "is being removed from the fleet", "metadata.deletionTimestamp")
+    if subcluster.spec.drain is not None:
+        return Reason("Draining", "being drained", "is being drained; uncordon it to use it again", "spec.drain")
+    return None
+
+
 def _closed(subcluster: SubCluster, *, runs_there: bool) -> list[Reason]:
     """Why the sub-cluster takes no service (none that does not run there already)."""
     found = []
     if subcluster.status.health == "Lost":
         found.append(Reason("Lost", "lost", "is lost: nothing was heard of it for longer than its detection window"))
-    if subcluster.spec.unschedulable and not runs_there:
+    drain = draining(subcluster)
+    if drain is not None:
+        found.append(drain)
+    elif subcluster.spec.unschedulable and not runs_there:
         text = "is cordoned and takes no new work; uncordon it"
         found.append(Reason("Cordoned", "cordoned", text, "spec.unschedulable"))
-    for taint in subcluster.spec.taints:
-        if taint.effect == "NoExecute" or (taint.effect == "NoSchedule" and not runs_there):
-            name = f"{taint.key}={taint.value}" if taint.value else taint.key
-            text = f"has the taint {name}:{taint.effect}, which the service does not tolerate"
-            found.append(Reason("Tainted", f"tainted {name}", text, "spec.taints"))
     return found

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PLURAL = {"provider": "providers", "region": "regions", "country": "countries", "subcluster": "sub-clusters"}
 
-PASSING = frozenset({"Lost", "Cordoned"})
+PASSING = frozenset({"Lost", "Cordoned", "Draining"})
 """Reasons that are no rule against the service: where nothing else is against it, only room is lacking at present."""
 
 

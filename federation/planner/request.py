@@ -13,8 +13,9 @@ from federation.atlas.places import Place
 from federation.contracts.policy import FleetView, Opinion, PairLimit, PolicyEngine
 from federation.model.meta import Key
 from federation.model.placement import Target
-from federation.planner.feasibility import infeasible, runs_images
+from federation.planner.feasibility import infeasible, runs_images, runs_there
 from federation.planner.problem import Problem, SpendLimit, SpreadRule
+from federation.planner.taints import avoidance
 from federation.planner.world import World, build_view, notices
 
 if TYPE_CHECKING:
@@ -52,8 +53,12 @@ class PlanRequest:
 
     @cached_property
     def prices(self) -> dict[str, Floats]:
-        """Price terms by name [S, C], NaN where unknown; terms of one name added up."""
+        """Price terms by name [S, C], NaN where unknown; terms of one name added up. `taint` is what new copies pay
+        for a PreferNoSchedule taint that they do not tolerate."""
         result: dict[str, Floats] = {}
+        avoided = avoidance(self.view, runs_there(self.view))
+        if avoided is not None:
+            result["taint"] = avoided
         for opinion in self.opinions:
             for term, price in opinion.prices.items():
                 result[term] = result[term] + price if term in result else price

@@ -22,6 +22,7 @@ from federation.model.podtemplate import requests
 from federation.model.policy import ClusterPlacementPolicy, Policy
 from federation.model.quantity import parse_duration_s, parse_quantity
 from federation.model.subcluster import SubCluster
+from federation.planner.taints import tainted_since, tolerations
 
 if TYPE_CHECKING:
     from federation.contracts.policy import Floats
@@ -66,6 +67,8 @@ def build_view(world: World, engines: Sequence[PolicyEngine], places: Mapping[st
         cpu_hour_usd=_column(each.cpu_hour_usd for each in offered),
         memory_gib_hour_usd=_column(each.memory_gib_hour_usd for each in offered),
         now=now,
+        tolerations=tolerations(services, world.policies),
+        tainted_since=tuple(tainted_since(world.placements.get(service.key)) for service in services),
     )
 
 

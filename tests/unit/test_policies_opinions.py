@@ -207,8 +207,6 @@ def test_a_place_of_no_known_domain_is_of_no_use_to_a_spread():
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        ({"compliance": {"grace": "10m"}}, {"compliance": {"grace": "5m"}}, "compliance.grace"),
-        ({"compliance": {"onViolation": "move"}}, {"compliance": {"onViolation": "stop"}}, "compliance.onViolation"),
         (
             {"compliance": {"residency": {"allow": ["EU"]}}},
             {"compliance": {"residency": {"allow": ["US"]}}},
