@@ -11,6 +11,7 @@ from federation.engine.boundary import Backoff, after_failure
 from federation.engine.cache import Cache
 from federation.engine.consequences import Consequences
 from federation.engine.journal import FLUSH_BATCH, Journal, explain
+from federation.engine.leaving import Leaving
 from federation.engine.links import SubClusterLink
 from federation.engine.situation import Judgement, Situation, Surroundings, Verdict
 from federation.errors import FederationError, NoCapacity
@@ -47,6 +48,7 @@ class DecisionEngine:
     def __post_init__(self) -> None:
         self._surroundings = Surroundings(self.cache, self.runtime, self.links, self.judgement)
         self._consequences = Consequences(self.cache, self.journal, self.runtime, self._surroundings, self._is_resting)
+        self._leaving = Leaving(self.cache, self.journal, self.links)
 
     def _is_resting(self, key: Key) -> bool:
         failure = self._failures.get(key)
@@ -138,7 +140,9 @@ class DecisionEngine:
         self._write(writes)
         moments = [next_moment(each.status.overtaken, situation.now) for each in self.cache.of(Placement).values()]
         upcoming = min((moment for moment in moments if moment is not None), default=None)
-        self._moment = None if upcoming is None else self.runtime.monotonic() + upcoming - situation.now
+        waits = [None if upcoming is None else upcoming - situation.now, self._leaving.look(situation)]
+        wait_s = min((wait for wait in waits if wait is not None), default=None)
+        self._moment = None if wait_s is None else self.runtime.monotonic() + wait_s
         return tuple(services)
 
     def _on_failure(self, situation: Situation, error: Exception) -> None:

@@ -52,13 +52,14 @@ class Fleet:
     # Records
 
     def sync_subcluster(self, record: SubCluster, *, deleted: bool) -> bool:
-        """Follow a changed record; whether a link was opened or closed."""
+        """Follow a changed record; whether a link was opened or closed, or a decision may depend on what changed."""
         name = record.metadata.name
         old = self.links.get(name)
         if old is not None:
             if not deleted and old.subcluster.spec == record.spec:
-                old.subcluster = record
-                return False
+                known, old.subcluster = old.subcluster.metadata, record
+                metadata = record.metadata
+                return (known.labels, known.deletion_timestamp) != (metadata.labels, metadata.deletion_timestamp)
             if not deleted and _same_place(old.subcluster.spec, record.spec):
                 return self._reopen(old, record)
             old.close()

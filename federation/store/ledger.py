@@ -99,6 +99,7 @@ class _Batch:
             update={
                 "uid": kept.uid,
                 "creation_timestamp": kept.creation_timestamp,
+                "deletion_timestamp": kept.deletion_timestamp or resource.metadata.deletion_timestamp,
                 "generation": kept.generation,
                 "resource_version": kept.resource_version,
             }
