@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, JsonValue
 
+from federation.errors import NotFound
 from federation.model.meta import Key
 from federation.model.microservice import Port
 from federation.model.offers import Offer
@@ -17,16 +18,24 @@ from federation.model.subcluster import SubCluster
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a sub-cluster of this kind can do. `runs_images`: container images without a command.
-    `names`: "rewrite" when addresses in the environment must be rewritten to the gateway, "dns" when names resolve."""
+    `names`: "rewrite" when addresses in the environment must be rewritten to the gateway, "dns" when names resolve.
+    `logs`, `usage`: whether the calls of that name have an answer."""
 
     runs_images: bool
     names: Literal["rewrite", "dns"] = "dns"
+    logs: bool = False
+    usage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One microservice as one sub-cluster shall run it. `revision` changes whenever anything else here does
-    except `replicas`. `template` is a Kubernetes pod template; `objects` the Kubernetes objects it refers to."""
+    """One microservice as one sub-cluster shall run it. `revision` changes whenever what its pods are made of does:
+    `template`, a Kubernetes pod template, `ports`, and those of `objects` that pods are made from.
+
+    `objects` are the Kubernetes objects it came from or refers to. A `Job` among them runs to its end instead of for
+    ever: once it ended it is not run again before it was deleted, whatever else changes. `min_available`: how many of
+    the replicas stay ready while they are replaced (None: all but one, at least one); for single writers it does not
+    hold."""
 
     key: Key
     revision: str
@@ -35,6 +44,7 @@ class Workload:
     ports: tuple[Port, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     objects: tuple[Mapping[str, JsonValue], ...] = field(default=(), repr=False)
+    min_available: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,7 @@ class PodState:
     ready: bool
     revision: str
     ports: Mapping[int, int]
-    phase: Literal["Pending", "Running", "Terminating", "Failed"] = "Running"
+    phase: Literal["Pending", "Running", "Terminating", "Failed", "Succeeded"] = "Running"
     reason: str = ""
     message: str = ""
     restarts: int = 0
@@ -54,13 +64,17 @@ class PodState:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadState:
-    """What runs of one workload; `replicas` and `revision` are what was last asked for."""
+    """What runs of one workload; `replicas` and `revision` are what was last asked for. `outcome`: how a Job ended, ""
+    while it has not and for all else; `message` then says why. `waiting`: `message` says for what a new replica waits
+    that is not there at present, such as room."""
 
     key: Key
     revision: str
     replicas: int
     pods: tuple[PodState, ...]
     message: str = ""
+    outcome: Literal["", "Complete", "Failed"] = ""
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,47 @@ class Observation:
     complete: bool
     workloads: tuple[WorkloadState, ...]
     gone: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which lines are asked for: of one pod and container, or of all ("" each). `previous`: of the run before the
+    present one. `tail_lines`: at most so many of the newest of each container, None for all that is kept. `cursor`:
+    only what came after the answer that it is from."""
+
+    pod: str = ""
+    container: str = ""
+    tail_lines: int | None = None
+    previous: bool = False
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodLog:
+    """What one container wrote, oldest line first, lines without their ends."""
+
+    pod: str
+    container: str
+    lines: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """An answer to a `LogQuery`: by pod and container, in the order of their birth. `cursor` asks for what follows;
+    it is opaque."""
+
+    logs: tuple[PodLog, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodUsage:
+    """What one pod uses right now: cores (over the last second or so) and bytes of memory."""
+
+    key: Key
+    pod: str
+    cpu_cores: float
+    memory_bytes: float
 
 
 class SubClusterDriver(Protocol):
@@ -102,9 +157,31 @@ class SubClusterDriver(Protocol):
         """Stop it gracefully and remove it; returns at once. What is gone already is no error."""
         ...
 
+    def logs(self, key: Key, query: LogQuery, *, deadline_s: float) -> Logs:
+        """What a workload's pods wrote; at most a few MiB, the newest. Only where `capabilities().logs` says so.
+
+        Raises: NotFound, naming what is not there: the workload, the pod, the container, or an earlier run of it."""
+        ...
+
+    def usage(self, *, deadline_s: float) -> tuple[PodUsage, ...]:
+        """What every pod of Roam's there uses, by key and pod. Only where `capabilities().usage` says so."""
+        ...
+
     def close(self) -> None:
         """Release what this handle holds; the sub-cluster itself goes on."""
         ...
+
+
+class WithoutInspection:
+    """For drivers that can tell neither logs nor usage: a base with those two calls."""
+
+    def logs(self, key: Key, query: LogQuery, *, deadline_s: float) -> Logs:  # noqa: ARG002
+        """See `SubClusterDriver.logs`. Raises: NotFound."""
+        raise NotFound("this sub-cluster keeps no logs for Roam")
+
+    def usage(self, *, deadline_s: float) -> tuple[PodUsage, ...]:  # noqa: ARG002
+        """See `SubClusterDriver.usage`. Raises: NotFound."""
+        raise NotFound("this sub-cluster does not measure what its pods use")
 
 
 class Provider(Protocol):

@@ -25,7 +25,7 @@ from typing import ClassVar
 import pytest
 from pydantic import JsonValue
 
-from federation.contracts.driver import PodState, SubClusterDriver, Workload, WorkloadState
+from federation.contracts.driver import LogQuery, PodState, SubClusterDriver, Workload, WorkloadState
 from federation.errors import Denied, InvalidInput, NoCapacity, NotFound, Unavailable
 from federation.model.meta import Key
 from federation.model.microservice import Port
@@ -216,6 +216,18 @@ class DriverSuite:
         assert old <= view.names(key)
         assert view.ready(key) == 1
 
+    def test_an_only_pod_waits_for_its_successor(self, driver: SubClusterDriver, key: Key, view: View) -> None:
+        """With `min_available` as large as `replicas` nothing stops before its successor is ready."""
+        self._apply(driver, replace(self.workload(key), min_available=1))
+        self._until(driver, lambda view: view.ready(key) == 1, view)
+
+        def renewed(view: View) -> bool:
+            assert view.ready(key) >= 1
+            return [pod.revision for pod in view.workloads[key].pods] == ["2"]
+
+        self._apply(driver, replace(self.workload(key, revision="2"), min_available=1))
+        self._until(driver, renewed, view)
+
     def test_not_ready_before_its_probe_says_so(self, driver: SubClusterDriver, key: Key, view: View) -> None:
         """A running pod whose probe fails is not ready."""
         self._apply(driver, self.workload(key, path="/never"))
@@ -316,6 +328,83 @@ class DriverSuite:
         view.refresh()
         assert key not in view.workloads
 
+    def test_a_job_runs_to_its_end_once(self, driver: SubClusterDriver, key: Key, view: View) -> None:
+        """It completes, says so, and is not run again when it is applied again, changed or not, until it is deleted."""
+        job = self._job(key, "print('done')", completions=2, parallelism=1)
+        self._apply(driver, job)
+        self._until(driver, lambda view: key in view.workloads and view.workloads[key].outcome == "Complete", view)
+        ended = {pod.name for pod in view.workloads[key].pods}
+        assert {pod.phase for pod in view.workloads[key].pods} == {"Succeeded"}
+        self._apply(driver, replace(job, revision="2"))
+        self._until(driver, lambda view: view.workloads[key].revision == "2", view)
+        view.refresh(wait_s=0.5)
+        assert view.workloads[key].outcome == "Complete"
+        assert {pod.name for pod in view.workloads[key].pods} == ended
+        driver.delete(key, deadline_s=self.traits.call_s)
+        self._until(driver, lambda view: key not in view.workloads, view)
+        self._apply(driver, job)
+        self._until(driver, lambda view: key in view.workloads and view.workloads[key].outcome == "Complete", view)
+        assert not {pod.name for pod in view.workloads[key].pods} & ended
+
+    def test_a_job_that_fails_says_why(self, driver: SubClusterDriver, key: Key, view: View) -> None:
+        """After as many retries as its `backoffLimit` it is Failed, with the reason."""
+        self._apply(driver, self._job(key, "raise SystemExit(3)", backoffLimit=1))
+        self._until(driver, lambda view: key in view.workloads and view.workloads[key].outcome == "Failed", view)
+        assert "BackoffLimitExceeded" in view.workloads[key].message
+
+    def test_logs(self, driver: SubClusterDriver, key: Key, view: View) -> None:
+        """What a pod wrote: all of it, the last lines, what came since; by name, or of all pods."""
+        if not driver.capabilities().logs:
+            pytest.skip("it keeps no logs")
+        script = "import sys, time\nfor n in range(5): print('line', n, flush=True)\ntime.sleep(1000)"
+        self._apply(driver, self._script(key, script, replicas=2))
+        call_s = self.traits.call_s
+
+        def lines(query: LogQuery) -> list[list[str]]:
+            return [list(log.lines) for log in driver.logs(key, query, deadline_s=call_s).logs]
+
+        whole = [f"line {n}" for n in range(5)]
+        self._until(driver, lambda view: view.ready(key) == 2 and lines(LogQuery()) == [whole, whole], view)
+        pod = view.workloads[key].pods[0].name
+        assert lines(LogQuery(pod=pod, container="web")) == [whole]
+        assert lines(LogQuery(pod=pod, tail_lines=2)) == [whole[-2:]]
+        assert lines(LogQuery(tail_lines=0)) == [[], []]
+        cursor = driver.logs(key, LogQuery(), deadline_s=call_s).cursor
+        assert lines(LogQuery(cursor=cursor)) == [[], []]
+        for query in (LogQuery(pod="none-such"), LogQuery(container="none-such"), LogQuery(previous=True)):
+            with pytest.raises(NotFound):
+                driver.logs(key, query, deadline_s=call_s)
+        with pytest.raises(NotFound):
+            driver.logs(Key("conformance", "never-was"), LogQuery(), deadline_s=call_s)
+
+    def test_logs_of_the_run_before(self, driver: SubClusterDriver, key: Key, view: View) -> None:
+        """`previous` tells what a container wrote before it was started again."""
+        if not driver.capabilities().logs:
+            pytest.skip("it keeps no logs")
+        script = (
+            "import os, time\nmark = os.environ.get('TMPDIR', '/tmp') + '/ran'\nagain = os.path.exists(mark)\n"
+            "open(mark, 'w').close()\n"
+            "print('second' if again else 'first', flush=True)\ntime.sleep(1000 if again else 0)\n"
+            "raise SystemExit(1)"
+        )
+        self._apply(driver, self._script(key, script))
+        self._until(driver, lambda view: any(p.restarts == 1 for p in _pods(view, key)), view)
+        call_s = self.traits.call_s
+        before = driver.logs(key, LogQuery(previous=True), deadline_s=call_s)
+        assert [log.lines for log in before.logs] == [("first",)]
+
+    def test_usage(self, driver: SubClusterDriver, key: Key, view: View) -> None:
+        """A busy pod uses processor time, and every pod memory."""
+        if not driver.capabilities().usage:
+            pytest.skip("it does not measure")
+        self._apply(driver, self._script(key, "import time\nwhile time.sleep(0.001) is None: sum(range(40_000))"))
+
+        def busy(_view: View) -> bool:
+            found = [use for use in driver.usage(deadline_s=self.traits.call_s) if use.key == key]
+            return len(found) == 1 and found[0].cpu_cores > 0.02 and found[0].memory_bytes > 2**20
+
+        self._until(driver, busy, view)
+
     def test_wrong_credentials_are_denied(self, stranger: SubClusterDriver, key: Key) -> None:
         """In every call, without a word of the credentials."""
         call_s = self.traits.call_s
@@ -324,6 +413,8 @@ class DriverSuite:
             lambda: stranger.observe(None, wait_s=0.0, deadline_s=call_s),
             lambda: stranger.apply(self.workload(key), deadline_s=call_s),
             lambda: stranger.delete(key, deadline_s=call_s),
+            *([lambda: stranger.logs(key, LogQuery(), deadline_s=call_s)] if stranger.capabilities().logs else []),
+            *([lambda: stranger.usage(deadline_s=call_s)] if stranger.capabilities().usage else []),
         ):
             with pytest.raises((Denied, NotFound)) as caught:
                 call()
@@ -352,6 +443,31 @@ class DriverSuite:
         view = View(driver, self.traits.call_s)
         self._until(driver, lambda view: view.ready(key) == 2, view)
         assert len(view.workloads[key].pods) == 2
+
+    def _script(self, key: Key, script: str, replicas: int = 1, **pod: JsonValue) -> Workload:
+        """A container that runs a Python program and listens to nothing."""
+        workload = self.workload(key, replicas=replicas)
+        container: dict[str, JsonValue] = {
+            "name": "web",
+            "image": self.traits.image,
+            "command": ["python3", "-c", script],
+            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        }
+        template: dict[str, JsonValue] = {
+            "metadata": {"labels": {"app": key.name}},
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": [container], **pod},
+        }
+        return replace(workload, template=template, ports=())
+
+    def _job(self, key: Key, script: str, **spec: JsonValue) -> Workload:
+        workload = self._script(key, script, restartPolicy="Never")
+        job: dict[str, JsonValue] = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": key.name, "namespace": key.namespace},
+            "spec": {**spec, "template": dict(workload.template)},
+        }
+        return replace(workload, objects=(job,))
 
     def _with_secret(self, key: Key, *, wanted: str) -> Workload:
         workload = self.workload(key)

@@ -10,7 +10,7 @@ import urllib3
 from pydantic import TypeAdapter, ValidationError
 from urllib3.exceptions import HTTPError
 
-from federation.contracts.driver import Capabilities, Observation, Workload
+from federation.contracts.driver import Capabilities, LogQuery, Logs, Observation, PodUsage, Workload
 from federation.errors import (
     Conflict,
     Denied,
@@ -25,7 +25,18 @@ from federation.model.meta import Key
 from federation.model.offers import Offer
 from federation.model.subcluster import Pricing
 from providers.local.tokens import Token
-from providers.local.wire import API, OBSERVATION, WAIT_LIMIT_S, WORKLOAD, AgentStatus, Capacity, Problem
+from providers.local.wire import (
+    API,
+    LOG_QUERY,
+    LOGS,
+    OBSERVATION,
+    USAGE,
+    WAIT_LIMIT_S,
+    WORKLOAD,
+    AgentStatus,
+    Capacity,
+    Problem,
+)
 
 T = TypeVar("T")
 
@@ -88,6 +99,15 @@ class LocalDriver:
     def delete(self, key: Key, *, deadline_s: float) -> None:
         """See `SubClusterDriver.delete`."""
         self._call("DELETE", self._path(key), deadline_s=deadline_s)
+
+    def logs(self, key: Key, query: LogQuery, *, deadline_s: float) -> Logs:
+        """See `SubClusterDriver.logs`."""
+        body = LOG_QUERY.dump_json(query)
+        return self._decode(LOGS, self._call("POST", f"{self._path(key)}/logs", body, deadline_s=deadline_s))
+
+    def usage(self, *, deadline_s: float) -> tuple[PodUsage, ...]:
+        """See `SubClusterDriver.usage`."""
+        return self._decode(USAGE, self._call("GET", "/usage", deadline_s=deadline_s))
 
     def status(self, *, deadline_s: float) -> AgentStatus:
         """The agent about itself: process, capacity, what is used, its gateway. Raises: as `offers`."""

@@ -52,7 +52,7 @@ class LocalProvider:
 
     def capabilities(self, connection: BaseModel) -> Capabilities:
         """See `Provider.capabilities`."""
-        return Capabilities(runs_images=_checked(connection).images, names="rewrite")
+        return Capabilities(runs_images=_checked(connection).images, names="rewrite", logs=True, usage=True)
 
     def open(self, subcluster: SubCluster, connection: BaseModel) -> SubClusterDriver:
         """See `Provider.open`."""

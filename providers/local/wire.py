@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from federation.contracts.driver import Observation, Workload
+from federation.contracts.driver import LogQuery, Logs, Observation, PodUsage, Workload
 from federation.errors import InvalidInput
 from federation.model.meta import Value
 
@@ -16,6 +16,9 @@ WAIT_LIMIT_S: Final = 60.0
 
 WORKLOAD: Final = TypeAdapter(Workload)
 OBSERVATION: Final = TypeAdapter(Observation)
+LOG_QUERY: Final = TypeAdapter(LogQuery)
+LOGS: Final = TypeAdapter(Logs)
+USAGE: Final = TypeAdapter(tuple[PodUsage, ...])
 
 T = TypeVar("T")
 

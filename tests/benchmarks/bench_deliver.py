@@ -15,7 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from federation import app
-from federation.contracts.driver import Capabilities, Observation, PodState, Workload, WorkloadState
+from federation.contracts.driver import (
+    Capabilities,
+    Observation,
+    PodState,
+    WithoutInspection,
+    Workload,
+    WorkloadState,
+)
 from federation.contracts.gateway import GatewayState, Route, RouteState
 from federation.contracts.store import Create
 from federation.engine.core import Engine, Plugins
@@ -31,7 +38,7 @@ GIB = 2.0**30
 LONGEST_S = 300.0
 
 
-class InstantDriver:
+class InstantDriver(WithoutInspection):
     """Runs everything at once, in memory."""
 
     def __init__(self, index: int) -> None:

@@ -210,7 +210,7 @@ def test_a_missing_program_is_named(agent: RunningAgent) -> None:
 
 @pytest.mark.parametrize(
     ("policy", "code", "phase", "reason"),
-    [("Never", 0, "Running", "Completed"), ("Never", 4, "Failed", "Error"), ("OnFailure", 0, "Running", "Completed")],
+    [("Never", 0, "Succeeded", "Completed"), ("Never", 4, "Failed", "Error"), ("OnFailure", 0, "Succeeded", "Completed")],
 )
 def test_restart_policies(agent: RunningAgent, policy: str, code: int, phase: str, reason: str) -> None:
     agent.driver.apply(workload("sh", "-c", f"exit {code}", restartPolicy=policy), deadline_s=5)

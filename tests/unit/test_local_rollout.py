@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.local.agent.rollout import PodView, has_one_writer, plan_pods
+from providers.local.agent.rollout import PodView, has_one_writer, least_ready, plan_pods
 
 
 @dataclass
@@ -19,12 +19,17 @@ class World:
     one_writer: bool
     capacity: int
     pods: list[PodView]
+    min_available: int | None = None
     births: int = 1000
 
     def step(self) -> bool:
         """Carry out the plan. Returns: whether there was anything to do."""
         steps = plan_pods(
-            self.replicas, self.pods, one_writer=self.one_writer, room=max(0, self.capacity - len(self.pods))
+            self.replicas,
+            self.pods,
+            one_writer=self.one_writer,
+            room=max(0, self.capacity - len(self.pods)),
+            min_available=self.min_available,
         )
         assert steps.start <= max(0, self.capacity - len(self.pods))
         self.pods = [replace(pod, stopping=True, ready=False) if pod.name in steps.stop else pod for pod in self.pods]
@@ -56,26 +61,37 @@ def old_pods(count: int, ready: int) -> list[PodView]:
 @settings(max_examples=300)
 @given(
     replicas=st.integers(0, 5), old=st.integers(0, 6), ready=st.integers(0, 6), one_writer=st.booleans(),
-    spare=st.integers(0, 3), choices=st.lists(st.integers(0, 10), min_size=60, max_size=60),
+    spare=st.integers(0, 3), min_available=st.none() | st.integers(0, 6),
+    choices=st.lists(st.integers(0, 10), min_size=60, max_size=60),
 )  # fmt: skip
 def test_every_rollout_ends(
-    replicas: int, old: int, ready: int, one_writer: bool, spare: int, choices: list[int]
+    replicas: int,
+    old: int,
+    ready: int,
+    one_writer: bool,
+    spare: int,
+    min_available: int | None,
+    choices: list[int],
 ) -> None:
     capacity = max(replicas, old) + spare
-    world = World(replicas, one_writer, capacity, old_pods(old, min(ready, old)))
+    world = World(replicas, one_writer, capacity, old_pods(old, min(ready, old)), min_available)
     floor = min(replicas, world.ready)
-    stuck_for_room = replicas == 1 and spare == 0 and not one_writer
+    least = least_ready(replicas, min_available)
     for choice in choices:
         world.step()
         assert len(world.pods) <= capacity
         if not one_writer:
-            # Without room for one more, one at a time may be missing; never the only one.
-            assert world.ready >= (floor if spare or replicas <= 1 else max(floor - 1, 0))
+            # Without room for one more, one at a time may be missing; never of those that must stay.
+            assert world.ready >= (floor if spare else max(floor - 1, min(floor, least)))
         if not world.event(choice):
             break
     while world.step() or world.event(0):
         pass
-    if not (stuck_for_room and old):
+    stuck_for_room = not one_writer and not spare and old >= replicas and ready >= replicas and least >= replicas
+    if stuck_for_room and replicas:
+        steps = plan_pods(replicas, world.pods, one_writer=False, room=capacity - len(world.pods), min_available=least)
+        assert steps.waiting or [pod.current and pod.ready for pod in world.pods] == [True] * replicas
+    else:
         assert [pod.current and pod.ready for pod in world.pods] == [True] * replicas
 
 
@@ -91,6 +107,21 @@ def test_one_writer_is_never_two(replicas: int, choices: list[int]) -> None:
 def test_fewer_replicas_lose_the_unready_then_the_newest() -> None:
     pods = [PodView(f"p{i}", True, i != 0, False, i) for i in range(4)]
     assert plan_pods(2, pods, one_writer=False, room=9).stop == ("p0", "p3")
+
+
+@pytest.mark.parametrize(("min_available", "stops"), [(2, ()), (3, ()), (1, ("o0",)), (0, ("o0",)), (None, ("o0",))])
+def test_without_room_an_old_pod_makes_way_only_if_enough_stay(
+    min_available: int | None, stops: tuple[str, ...]
+) -> None:
+    steps = plan_pods(2, old_pods(2, 2), one_writer=False, room=0, min_available=min_available)
+    assert (steps.start, steps.stop, steps.waiting) == (0, stops, True)
+
+
+def test_one_at_a_time_makes_way() -> None:
+    coming = PodView("new", True, False, False, 9)
+    going = PodView("gone", False, False, True, 8)
+    for other in (coming, going):
+        assert not plan_pods(3, [*old_pods(2, 2), other], one_writer=False, room=0, min_available=0).stop
 
 
 def test_no_room_waits() -> None:

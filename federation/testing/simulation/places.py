@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from federation.contracts.driver import Capabilities, Observation, PodState, Workload, WorkloadState
+from federation.contracts.driver import (
+    Capabilities,
+    Observation,
+    PodState,
+    WithoutInspection,
+    Workload,
+    WorkloadState,
+)
 from federation.contracts.gateway import Route
 from federation.errors import NoCapacity, RateLimited, Unavailable
 from federation.model.meta import Key
@@ -305,7 +312,7 @@ def sent_at(timeline: Timeline) -> float:
     return SimRuntime.current.submitted_at if SimRuntime.current is not None else timeline.now
 
 
-class ScriptedDriver:
+class ScriptedDriver(WithoutInspection):
     """`federation.contracts.driver.SubClusterDriver` on a `Place`, with the faults that are due."""
 
     def __init__(self, place: Place, capabilities: Capabilities) -> None:

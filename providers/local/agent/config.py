@@ -43,7 +43,8 @@ class Size(Value):
 
 class AgentConfig(Value):
     """One sub-cluster. `gateway` is a command that the agent keeps running beside the pods; `mark` is found in the
-    environment of everything that descends from the agent (`ROAM_PROCESS=<mark>/...`)."""
+    environment of everything that descends from the agent (`ROAM_PROCESS=<mark>/...`). `linger`: a ready pod that is
+    replaced serves for so long before it is told to stop, as gateways learn of it a moment later."""
 
     name: Name
     address: Annotated[ipaddress.IPv4Address, AfterValidator(_loopback)]
@@ -55,6 +56,7 @@ class AgentConfig(Value):
     gateway: tuple[str, ...] = ()
     mark: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,200}$")] = "roam"
     stop_within: Duration = "10s"
+    linger: Duration = "3s"
 
     @property
     def resources(self) -> dict[str, float]:

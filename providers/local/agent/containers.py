@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final, Literal
 
 from providers.local.agent.probing import Answer, Subject, ask
-from providers.local.agent.processes import CannotStart, Process
+from providers.local.agent.processes import CannotStart, Process, put_log_aside
 from providers.local.agent.schedule import Backoff, ProbeState
 from providers.local.agent.template import Container, Probe
 
@@ -50,6 +50,11 @@ class ContainerRun:
         self._stopping = False
         self._verdict = ""
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, while it runs."""
+        return self._process.pid if self._process is not None else None
+
     async def live(self, policy: RestartPolicy) -> None:
         """Run it, again and again as `policy` says; returns when it is not to run any more."""
         backoff = Backoff()
@@ -77,6 +82,8 @@ class ContainerRun:
         """One run from start to exit. Returns: the seconds it ran."""
         loop = asyncio.get_running_loop()
         self._verdict = ""
+        if self.began and self._subject.command.log is not None:
+            put_log_aside(self._subject.command.log)
         self._starting = asyncio.create_task(self._subject.processes.start(self._subject.command))
         try:
             self._process = process = await asyncio.shield(self._starting)

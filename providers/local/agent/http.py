@@ -5,6 +5,8 @@ GET    /v1/offers                            capacity
 GET    /v1/workloads?cursor=C&wait=SECONDS   what runs, or what changed since C
 PUT    /v1/workloads/NAMESPACE/NAME          run a workload
 DELETE /v1/workloads/NAMESPACE/NAME          stop it
+POST   /v1/workloads/NAMESPACE/NAME/logs     what its pods wrote
+GET    /v1/usage                             what every pod uses
 """
 
 from __future__ import annotations
@@ -24,10 +26,23 @@ from cheroot import wsgi
 from federation.errors import Conflict, Denied, FederationError, InvalidInput, NoCapacity, NotFound, Unavailable
 from federation.model.meta import Key, Value
 from providers.local.agent.config import AgentConfig
+from providers.local.agent.inspection import Meter, read_logs
 from providers.local.agent.journal import Journal
 from providers.local.agent.supervisor import Supervisor, prepare
 from providers.local.tokens import Token
-from providers.local.wire import API, OBSERVATION, WAIT_LIMIT_S, WORKLOAD, AgentStatus, Capacity, Problem, decode
+from providers.local.wire import (
+    API,
+    LOG_QUERY,
+    LOGS,
+    OBSERVATION,
+    USAGE,
+    WAIT_LIMIT_S,
+    WORKLOAD,
+    AgentStatus,
+    Capacity,
+    Problem,
+    decode,
+)
 
 log: Final = logging.getLogger(__name__)
 BODY_LIMIT_BYTES: Final = 16 << 20
@@ -41,7 +56,8 @@ Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 T = TypeVar("T")
 
-_WORKLOAD: Final = re.compile(rf"^{API}/workloads/([a-z0-9.-]{{1,253}})/([a-z0-9.-]{{1,253}})$")
+_WORKLOAD: Final = re.compile(rf"^{API}/workloads/([a-z0-9.-]{{1,253}})/([a-z0-9.-]{{1,253}})(/logs)?$")
+_PAGES: Final = tuple(f"{API}/{page}" for page in ("workloads", "offers", "status", "usage"))
 _STATUS: Final = {
     200: "200 OK",
     202: "202 Accepted",
@@ -80,6 +96,7 @@ class Interface:
         self._journal = journal
         self._status = status
         self._loop = loop
+        self._meter = Meter()
         self._watchers = threading.BoundedSemaphore(THREADS - RESERVED_THREADS)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -104,9 +121,13 @@ class Interface:
         match = _WORKLOAD.match(path)
         if match is not None:
             key = Key(match.group(1), match.group(2))
-            if method == "PUT":
+            if match.group(3):
+                if method == "POST":
+                    query = decode(LOG_QUERY, _read_body(environ))
+                    return 200, LOGS.dump_json(read_logs(key, self._call(self._supervisor.files(key)), query))
+            elif method == "PUT":
                 return self._apply(key, _read_body(environ))
-            if method == "DELETE":
+            elif method == "DELETE":
                 self._call(self._supervisor.delete(key))
                 return 202, b"{}"
         elif method == "GET" and path == f"{API}/workloads":
@@ -115,7 +136,9 @@ class Interface:
             return 200, _encode(capacity(self._supervisor.place.capacity))
         elif method == "GET" and path == f"{API}/status":
             return 200, _encode(self._status())
-        if match is not None or path in (f"{API}/workloads", f"{API}/offers", f"{API}/status"):
+        elif method == "GET" and path == f"{API}/usage":
+            return 200, USAGE.dump_json(self._meter.measure(self._call(self._supervisor.processes())))
+        if match is not None or path in _PAGES:
             return 405, _encode(Problem(reason="Invalid", message=f"{method} is not possible here"))
         raise NotFound("there is no such page; see providers/local/agent/http.py")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from providers.local.agent.probing import Subject
 from providers.local.agent.processes import Command, Processes
 from providers.local.agent.template import Container, Template
 
-Phase = Literal["Pending", "Running", "Terminating", "Failed"]
+Phase = Literal["Pending", "Running", "Terminating", "Failed", "Succeeded"]
 START_TURN_S: Final = 0.5
 """A pod that starts has its turn for so long at most, or until it is ready; then the next one may start."""
 PATH_DEFAULT: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -63,6 +64,7 @@ class Pod:
         self._sidecars: list[asyncio.Task[None]] = []
         self._task = asyncio.create_task(self._live())
         self._end: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -73,6 +75,26 @@ class Pod:
     def ready(self) -> bool:
         """Whether it may be given traffic."""
         return not self.stopping and bool(self._mains) and all(run.ready for run in self._mains)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has run to its end, well or not, and won't be started again."""
+        return self._verdict is not None and self._verdict[0] in ("Failed", "Succeeded")
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has run to its end, well."""
+        return self._verdict is not None and self._verdict[0] == "Succeeded"
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of its containers that run."""
+        return tuple(run.pid for run in self._runs if run.pid is not None)
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The names of its containers that run."""
+        return frozenset(run.container.name for run in self._runs if run.pid is not None)
 
     @property
     def restarts(self) -> int:
@@ -91,13 +113,17 @@ class Pod:
             return phase, troubled.reason, f"container {troubled.container.name}: {troubled.message}"
         return phase, "" if phase == "Running" else "ContainerCreating", ""
 
-    def stop(self, *, at_most_s: float | None = None) -> None:
-        """Begin to stop it: not ready at once, then its hooks, SIGTERM, its grace period, SIGKILL. Idempotent."""
+    def stop(self, *, at_most_s: float | None = None, linger_s: float = 0.0) -> None:
+        """Begin to stop it: not ready at once; after `linger_s`, in which it serves those who have not heard of it yet,
+        its hooks, SIGTERM, its grace period, SIGKILL. Idempotent; a second call ends the lingering."""
         if self.stopping:
+            self._hurry.set()
             return
+        linger_s = linger_s if self.ready and self.plan.ports else 0.0
         self.stopping = True
         grace_s = float(self.plan.template.spec.termination_grace_period_seconds)
-        self._end = asyncio.create_task(self._terminate(grace_s if at_most_s is None else min(grace_s, at_most_s)))
+        grace_s = grace_s if at_most_s is None else min(grace_s, at_most_s)
+        self._end = asyncio.create_task(self._terminate(grace_s, linger_s))
         self._changed()
 
     async def wait_gone(self) -> None:
@@ -137,7 +163,13 @@ class Pod:
         if failed is not None:
             self._conclude("Failed", "Error", f"container {failed.container.name}: {failed.message}")
         else:
-            self._conclude("Running", "Completed", "all containers ended with exit code 0")
+            self._conclude("Succeeded", "Completed", "all containers ended with exit code 0")
+        await self._stop_sidecars()
+
+    async def _stop_sidecars(self) -> None:
+        """The others have ended: what runs beside them ends, too."""
+        deadline = asyncio.get_running_loop().time() + self.plan.template.spec.termination_grace_period_seconds
+        await asyncio.gather(*(run.terminate(deadline) for run in self._runs))
 
     async def _first_ready(self, lives: asyncio.Future[list[None]]) -> None:
         """Wait until it is ready for the first time, or has ended."""
@@ -192,7 +224,10 @@ class Pod:
         if not self.stopping:
             self._changed()
 
-    async def _terminate(self, grace_s: float) -> None:
+    async def _terminate(self, grace_s: float, linger_s: float) -> None:
+        if linger_s > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), linger_s)
         deadline = asyncio.get_running_loop().time() + grace_s
         # Sidecars serve the others to the end, so they are stopped after them.
         for runs in (self._mains, self._runs):

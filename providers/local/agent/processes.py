@@ -150,6 +150,24 @@ class Processes:
             _resolve(future, KILLED)
 
 
+def older_log(log: Path) -> Path:
+    """Where the older half of a long log is."""
+    return log.with_name(log.name + ".1")
+
+
+def previous_log(log: Path) -> Path:
+    """Where the log of the run before is."""
+    return log.with_name(f"{log.name.removesuffix('.log')}.previous.log")
+
+
+def put_log_aside(log: Path) -> None:
+    """Make what was logged so far the log of the run before; for between two runs."""
+    with contextlib.suppress(OSError):
+        log.replace(previous_log(log))
+        older_log(previous_log(log)).unlink(missing_ok=True)
+        older_log(log).replace(older_log(previous_log(log)))
+
+
 def _resolve(future: asyncio.Future[int], value: object) -> None:
     if not future.done():
         future.set_result(int(str(value)))

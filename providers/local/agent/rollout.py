@@ -28,13 +28,16 @@ class Steps:
     waiting: bool = False
 
 
-def plan_pods(replicas: int, pods: Sequence[PodView], *, one_writer: bool, room: int) -> Steps:
+def plan_pods(
+    replicas: int, pods: Sequence[PodView], *, one_writer: bool, room: int, min_available: int | None = None
+) -> Steps:
     """The next steps; call again after each change.
 
-    Args: room, how many more pods fit at the moment; one_writer, an old pod must be gone before a new one starts.
+    Args: room, how many more pods fit at the moment; one_writer, an old pod must be gone before a new one starts;
+    min_available, how many stay ready while they are replaced (None: all but one, at least one).
     A new revision comes in with one pod more than asked for, and an old pod stops only when a new one is ready. Where
-    there is no room for that one pod more, one old pod of several stops first. Never stops what is not replaced,
-    except when fewer are asked for; then the unready go first, then the newest."""
+    there is no room for that one pod more, one old pod stops first if enough others are ready, else all wait for room.
+    Never stops what is not replaced, except when fewer are asked for; then the unready go first, then the newest."""
     living = [pod for pod in pods if not pod.stopping]
     current = [pod for pod in living if pod.current]
     old = sorted((pod for pod in living if not pod.current), key=lambda pod: (pod.ready, pod.order))
@@ -45,15 +48,26 @@ def plan_pods(replicas: int, pods: Sequence[PodView], *, one_writer: bool, room:
         stop = _excess(current, -missing)
         ready = sum(pod.ready for pod in current if pod.name not in stop)
         return Steps(0, stop + _retired(old, ready, replicas))
-    ready = sum(pod.ready for pod in living)
     surge = 1 if old else 0
     wanted = max(0, min(missing, replicas + surge - len(living)))
     # An old pod that is not ready serves nobody: it makes way at once.
     retired = _retired(old, sum(pod.ready for pod in current), replicas)
     start = min(wanted, room)
-    if not start and not retired and wanted and old and replicas > 1 and ready >= replicas:
+    if not start and not retired and wanted and old and _may_make_way(replicas, pods, min_available):
         retired = (old[0].name,)
     return Steps(start, retired, waiting=start < wanted)
+
+
+def least_ready(replicas: int, min_available: int | None) -> int:
+    """How many of `replicas` stay ready while they are replaced."""
+    return max(replicas - 1, min(replicas, 1)) if min_available is None else min(min_available, replicas)
+
+
+def _may_make_way(replicas: int, pods: Sequence[PodView], min_available: int | None) -> bool:
+    """Whether one old pod may stop before there is another in its place: enough others are ready, and nothing else is
+    coming or going, so that what is missing is never more than one at a time."""
+    settled = all(pod.ready for pod in pods if pod.current) and not any(pod.stopping for pod in pods)
+    return settled and sum(pod.ready for pod in pods) > least_ready(replicas, min_available)
 
 
 def _plan_writers(

@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import logging
 import secrets
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Final
 
 from federation.contracts.driver import PodState, Workload, WorkloadState
-from federation.errors import InvalidInput, NoCapacity, Unavailable
+from federation.errors import InvalidInput, NoCapacity, NotFound, Unavailable
 from federation.model.meta import Key
 from providers.local.agent.environment import Configuration, Identity
+from providers.local.agent.inspection import PodFiles, PodProcesses
+from providers.local.agent.jobs import Job, JobPod, JobSpec, job_of
 from providers.local.agent.journal import Journal
 from providers.local.agent.pods import Pod, PodPlan, start_turns
 from providers.local.agent.processes import Processes
-from providers.local.agent.rollout import PodView, Steps, has_one_writer, plan_pods
+from providers.local.agent.rollout import PodView, Steps, has_one_writer, least_ready, plan_pods
 from providers.local.agent.template import Template, parse_template
 
 log: Final = logging.getLogger(__name__)
@@ -29,11 +32,14 @@ RESOURCES: Final = ("cpu", "memory")
 FIRST_POD_OFFSET: Final = 257
 # Sums of binary fractions such as 0.1 are not exact.
 TOLERANCE: Final = 1e-6
+# Tells one Job of a name from a later one.
+UID_LABEL: Final = "roam.federation/uid"
 
 
 @dataclass(frozen=True)
 class Place:
-    """The sub-cluster: its name, the agent's address, the block of pod addresses, `cpu` cores and `memory` bytes."""
+    """The sub-cluster: its name, the agent's address, the block of pod addresses, `cpu` cores and `memory` bytes;
+    `linger_s`, for how long a ready pod that is replaced goes on before it is told to stop."""
 
     name: str
     address: str
@@ -41,17 +47,20 @@ class Place:
     capacity: Mapping[str, float]
     directory: Path
     path: str
+    linger_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Order:
-    """A workload, checked: `ports` maps each service port to the pod's port; `requests` is what one pod reserves."""
+    """A workload, checked: `ports` maps each service port to the pod's port; `requests` is what one pod reserves; `job`
+    when it runs to an end."""
 
     workload: Workload
     template: Template
     ports: dict[int, int]
     requests: Mapping[str, float]
     one_writer: bool
+    job: JobSpec | None = None
 
 
 def prepare(workload: Workload) -> Order:
@@ -66,7 +75,7 @@ def prepare(workload: Workload) -> Order:
             )
         ports[port.port] = target
     requests = {resource: template.request(resource) for resource in RESOURCES}
-    return Order(workload, template, ports, requests, has_one_writer(workload.objects))
+    return Order(workload, template, ports, requests, has_one_writer(workload.objects), job_of(workload.objects))
 
 
 @dataclass
@@ -78,6 +87,13 @@ class Entry:
     pods: dict[str, Pod] = field(default_factory=dict)
     deleting: bool = False
     waiting: bool = False
+    job: Job | None = None
+    alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def claims(self) -> int:
+        """How many pods have a right to their place."""
+        return 0 if self.job is not None and self.job.ended else self.replicas
 
     def asks_for(self, workload: Workload) -> bool:
         """Whether this revision is what was asked for already."""
@@ -99,6 +115,7 @@ class Supervisor:
         self._births = 0
         self._turns = start_turns()
         self._orders: dict[str, int] = {}
+        self._reserving: set[str] = set()
         self._closing = False
 
     async def apply(self, order: Order) -> None:
@@ -108,13 +125,24 @@ class Supervisor:
         workload = order.workload
         entry = self._entries.get(workload.key)
         if entry is not None and entry.asks_for(workload) and entry.replicas == workload.replicas:
+            entry.order = order  # what must stay available may be another number
             return
-        self._check_room(order, entry)
+        if entry is None or entry.job is None or entry.deleting:
+            self._check_room(order, entry)
         if entry is None:
             entry = self._entries[workload.key] = Entry(order, workload.replicas)
         log.info("%s: revision %s, %d replicas", workload.key, workload.revision, workload.replicas)
+        if order.job is None:
+            entry.job = None
+        elif entry.job is None or entry.deleting:
+            entry.job = self._open_job(order, order.job)
         entry.order, entry.replicas, entry.deleting = order, workload.replicas, False
         self._reconcile(entry)
+
+    def _open_job(self, order: Order, spec: JobSpec) -> Job:
+        key = order.workload.key
+        file = self.place.directory / "jobs" / f"{key.namespace}_{key.name}.json"
+        return Job.open(spec, order.workload.labels.get(UID_LABEL, ""), file, time.time())
 
     async def delete(self, key: Key) -> None:
         """Stop it gracefully and forget it. Idempotent."""
@@ -122,6 +150,10 @@ class Supervisor:
         if entry is not None and not entry.deleting:
             log.info("%s: deleted", key)
             entry.replicas, entry.deleting = 0, True
+            if entry.job is not None:
+                entry.job.forget()
+            for pod in entry.pods.values():
+                pod.stop()  # whoever deletes a workload has taken it out of every route before
             self._reconcile(entry)
 
     async def close(self, within_s: float) -> None:
@@ -133,6 +165,22 @@ class Supervisor:
         if pods:
             await asyncio.wait([asyncio.ensure_future(pod.wait_gone()) for pod in pods], timeout=within_s + 1.0)
 
+    async def files(self, key: Key) -> list[PodFiles]:
+        """Where its pods write, oldest pod first. Raises: NotFound."""
+        entry = self._entries.get(key)
+        if entry is None:
+            raise NotFound(f"{key} does not run in {self.place.name}")
+        pods = sorted(entry.pods.values(), key=lambda pod: self._orders[pod.name])
+        return [
+            PodFiles(pod.name, pod.plan.directory, tuple(c.name for c in pod.plan.template.containers()), pod.running)
+            for pod in pods
+        ]
+
+    async def processes(self) -> list[PodProcesses]:
+        """All pods, with their containers that run."""
+        pods = ((key, pod) for key, entry in self._entries.items() for pod in entry.pods.values())
+        return [PodProcesses(key, pod.name, pod.pids) for key, pod in pods]
+
     def used(self) -> dict[str, float]:
         """What the pods that exist reserve, by resource."""
         return {resource: max(0.0, round(used, 9)) for resource, used in self._used.items()}
@@ -141,28 +189,16 @@ class Supervisor:
         replicas = order.workload.replicas
         if entry is not None and entry.asks_for(order.workload) and replicas <= entry.replicas:
             return
-        living = [pod for pod in entry.pods.values() if not pod.stopping] if entry else []
-        # A single pod is replaced without a gap only if its successor fits beside it.
-        surge = (
-            replicas == 1
-            and not order.one_writer
-            and any(pod.plan.revision != order.workload.revision for pod in living)
-        )
         for resource in RESOURCES:
             others = sum(
-                other.replicas * other.order.requests[resource]
-                for other in self._entries.values()
-                if other is not entry
+                other.claims * other.order.requests[resource] for other in self._entries.values() if other is not entry
             )
             needed = replicas * order.requests[resource]
-            if surge:
-                needed += living[0].plan.template.request(resource)
             capacity = self.place.capacity.get(resource, 0.0)
             free = capacity - others
             if needed > free + TOLERANCE and needed > 0:
                 raise NoCapacity(
-                    f"{order.workload.key} needs {_amount(resource, needed)}"
-                    f"{' while its new revision replaces the old one' if surge else ''}; "
+                    f"{order.workload.key} needs {_amount(resource, needed)}; "
                     f"{_amount(resource, max(free, 0.0))} of {_amount(resource, capacity)} "
                     f"are free in {self.place.name}"
                 )
@@ -188,23 +224,51 @@ class Supervisor:
         if self._closing:
             self._publish(entry)
             return
+        self._carry_out(entry, self._plan_job(entry, entry.job) if entry.job else self._plan_service(entry))
+        self._publish(entry)
+
+    def _plan_service(self, entry: Entry) -> Steps:
         revision = entry.order.workload.revision
         views = [
             PodView(pod.name, pod.plan.revision == revision, pod.ready, pod.stopping, self._orders[pod.name])
             for pod in entry.pods.values()
         ]
-        room = self._room(entry.order)
-        steps = plan_pods(entry.replicas, views, one_writer=entry.order.one_writer, room=room)
-        self._carry_out(entry, steps)
-        self._publish(entry)
+        return plan_pods(
+            entry.replicas,
+            views,
+            one_writer=entry.order.one_writer,
+            room=self._room(entry.order),
+            min_available=entry.order.workload.min_available,
+        )
+
+    def _plan_job(self, entry: Entry, job: Job) -> Steps:
+        if entry.deleting:
+            return Steps(0, tuple(entry.pods))
+        views = []
+        for pod in entry.pods.values():
+            if pod.ended:
+                self._release(pod)
+            message = pod.describe()[2]
+            views.append(
+                JobPod(pod.name, pod.ended, pod.succeeded, pod.stopping, pod.restarts, self._orders[pod.name], message)
+            )
+        steps = job.step(views, self._room(entry.order), time.time())
+        if entry.alarm is not None:
+            entry.alarm.cancel()
+        loop = asyncio.get_running_loop()
+        entry.alarm = loop.call_later(steps.again_s, self._reconcile, entry) if steps.again_s is not None else None
+        return Steps(steps.start, steps.stop, steps.waiting)
 
     def _carry_out(self, entry: Entry, steps: Steps) -> None:
         entry.waiting = steps.waiting
         for _ in range(steps.start):
             pod = self._start_pod(entry)
             entry.pods[pod.name] = pod
+        # A pod that is replaced still gets requests from whoever has not heard of it yet. One writer's successor waits
+        # for its end, and whoever deletes a workload has taken it out of every route before.
+        lingers = not (entry.deleting or entry.order.one_writer)
         for name in steps.stop:
-            entry.pods[name].stop()
+            entry.pods[name].stop(linger_s=self.place.linger_s if lingers else 0.0)
 
     def _start_pod(self, entry: Entry) -> Pod:
         order = entry.order
@@ -233,6 +297,7 @@ class Supervisor:
         )
         for resource in RESOURCES:
             self._used[resource] += order.requests[resource]
+        self._reserving.add(name)
         self._births += 1
         self._orders[name] = self._births
         log.info("%s: pod %s on %s", key, name, address)
@@ -247,11 +312,18 @@ class Supervisor:
         entry.pods.pop(pod.name, None)
         self._orders.pop(pod.name, None)
         self._addresses.discard(int(ipaddress.IPv4Address(pod.plan.identity.address)))
+        self._release(pod)
+        self._pod_changed(entry)
+
+    def _release(self, pod: Pod) -> None:
+        """Give back what a pod had reserved; whoever waits for room may look again. Idempotent."""
+        if pod.name not in self._reserving:
+            return
+        self._reserving.discard(pod.name)
         for resource in RESOURCES:
             self._used[resource] -= pod.plan.template.request(resource)
-        self._pod_changed(entry)
         for other in self._entries.values():
-            if other.waiting and other is not entry:
+            if other.waiting:
                 self._pod_changed(other)
 
     def _take_address(self) -> str:
@@ -269,23 +341,41 @@ class Supervisor:
     def _publish(self, entry: Entry) -> None:
         workload = entry.order.workload
         pods = sorted(entry.pods.values(), key=lambda pod: self._orders[pod.name])
-        message = ""
-        if entry.waiting:
-            message = f"waits for room: one more pod needs {_amount('cpu', entry.order.requests['cpu'])} and " \
-                      f"{_amount('memory', entry.order.requests['memory'])}"  # fmt: skip
-        else:
-            volumes = sorted({m.name for c in entry.order.template.containers() for m in c.volume_mounts})
-            if volumes:
-                message = f"runs without its volumes ({', '.join(volumes)}): this sub-cluster mounts none"
+        job = entry.job
         self._journal.publish(
             WorkloadState(
                 key=workload.key,
                 revision=workload.revision,
                 replicas=entry.replicas,
                 pods=tuple(_state(pod) for pod in pods),
-                message=message,
+                message=self._message(entry),
+                outcome=job.progress.outcome if job is not None else "",
+                waiting=entry.waiting,
             )
         )
+
+    def _message(self, entry: Entry) -> str:
+        order, workload = entry.order, entry.order.workload
+        parts = [entry.job.message] if entry.job is not None else []
+        if entry.waiting:
+            parts.append(self._lack(order))
+            ready = sum(pod.ready for pod in entry.pods.values())
+            if any(pod.plan.revision != workload.revision for pod in entry.pods.values()) and not entry.job:
+                least = least_ready(entry.replicas, workload.min_available)
+                parts.append(f"{ready} ready, of which {least} must stay, so no old pod makes way")
+        elif volumes := sorted({m.name for c in order.template.containers() for m in c.volume_mounts}):
+            parts.append(f"runs without its volumes ({', '.join(volumes)}): this sub-cluster mounts none")
+        return "; ".join(parts)
+
+    def _lack(self, order: Order) -> str:
+        """What one more pod waits for."""
+        lacking = []
+        for resource in RESOURCES:
+            free = max(0.0, self.place.capacity.get(resource, 0.0) - self._used[resource])
+            if order.requests[resource] > free + TOLERANCE:
+                need, there = _amount(resource, order.requests[resource]), _amount(resource, free)
+                lacking.append(f"one more pod needs {need}, {there} are free")
+        return f"waits for room: {' and '.join(lacking)}" if lacking else "waits for room"
 
 
 def _state(pod: Pod) -> PodState:
