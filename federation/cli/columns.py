@@ -152,7 +152,9 @@ def _selector(item: Object, _now: float) -> str:
 
 def _sections(item: Object, _now: float) -> str:
     plain = ("selector", "precedence")
-    return ", ".join(sorted(name for name, value in item["spec"].items() if name not in plain and value is not None))
+    return ", ".join(
+        sorted(name for name, value in item["spec"].items() if name not in plain and value not in (None, [], {}))
+    )
 
 
 def _steps(item: Object, _now: float) -> str:

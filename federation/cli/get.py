@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from federation.cli.client import Client, path_of
-from federation.cli.columns import columns_of
-from federation.cli.kinds import Kind, find_kind
-from federation.cli.output import as_list, note, print_json, print_table, print_yaml
-from federation.cli.parsing import add_connection, add_namespace, connect
-from federation.errors import Expired, InvalidInput, NotFound
+from federation.cli import clock
+from federation.cli.client import Client
+from federation.cli.columns import Column, columns_of
+from federation.cli.kinds import Kind
+from federation.cli.output import note, print_json_line, print_objects, print_yaml, title_of
+from federation.cli.parsing import add_all_namespaces, add_connection, add_namespace, add_output, add_selector, connect
+from federation.cli.selection import Found, check_selection, fail_missing, parse_words, select
+from federation.cli.table import TableWriter
+from federation.errors import Expired, InvalidInput
 
 Object = Mapping[str, Any]
-_EPILOG = """examples:
+_EPILOG = """A kind is written as its plural, singular or short name: microservices (ms), placements (pl), subclusters
+(sub), migrations (mig), placementpolicies (pp), clusterplacementpolicies (cpp), events (ev), gateways (gw);
+several with commas; `all` is a namespace's services, placements, migrations and policies.
+
+examples:
   roam get placements -A            where everything runs
   roam get ms cart -o yaml          one microservice, whole
   roam get sub                      the sub-clusters
+  roam get all -n shop              what there is in a namespace
+  roam get pl -A -l 'app in (cart, web)' -o wide
   roam get migrations -w            moves as they go on
-"""
+
+With --watch, -o json is one document per line and change.
+exit codes: 1 something that was named does not exist"""
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -30,116 +38,90 @@ def configure(parser: ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("what", nargs="+", metavar="KIND[/NAME]", help="a kind (or several: ms,placements), then names")
     add_namespace(parser)
-    parser.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
-    parser.add_argument("-l", "--selector", default="", metavar="SELECTOR", help="by label, e.g. app=cart,tier!=test")
-    parser.add_argument(
-        "-o", "--output", default="table", choices=("table", "wide", "json", "yaml", "name"), help="how to show them"
-    )
+    add_all_namespaces(parser)
+    add_selector(parser)
+    add_output(parser)
     parser.add_argument("-w", "--watch", action="store_true", help="go on with what changes")
+    parser.add_argument(
+        "--output-watch-events", action="store_true", help="with --watch: say what kind of change it is"
+    )
+    parser.add_argument("--no-headers", action="store_true", help="tables without titles")
+    parser.add_argument("--show-labels", action="store_true", help="a column with the labels")
     add_connection(parser)
 
 
 def run(args: Any) -> int:
     """Show what is asked for."""
-    wanted = _wanted(args.what)
+    wanted = parse_words(args.what)
     if args.watch and len(wanted) > 1:
         raise InvalidInput("--watch follows one kind at a time")
-    if any(names for _, names in wanted) and (args.selector or args.all_namespaces):
-        raise InvalidInput("names go with neither --selector nor --all-namespaces")
+    if args.output_watch_events and not args.watch:
+        raise InvalidInput("--output-watch-events goes with --watch")
+    check_selection(wanted, args.selector, all_namespaces=args.all_namespaces)
+    namespace = None if args.all_namespaces else args.namespace
     with connect(args) as client:
-        return _get(client, wanted, args)
-
-
-def _get(client: Client, wanted: list[tuple[Kind, list[str]]], args: Any) -> int:
-    found: list[tuple[Kind, list[Object]]] = []
-    version = ""
-    missing: list[str] = []
-    for kind, names in wanted:
-        namespace = args.namespace if kind.namespaced and not args.all_namespaces else None
-        if names:
-            items, gone = _named(client, kind, namespace, names)
-            missing += gone
-            version = max((str(item["metadata"]["resourceVersion"]) for item in items), key=int, default="")
+        if args.watch:
+            found = select(client, wanted[0], namespace, args.selector)
+            fail_missing([found])
+            _watch(client, found, set(wanted[0].names), args)
+            return 0
+        all_found = [select(client, one, namespace, args.selector) for one in wanted]
+        single = len(wanted) == 1 and len(wanted[0].names) == 1
+        if args.output in ("table", "wide"):
+            _print_tables(client, all_found, args, named=any(one.names for one in wanted))
         else:
-            items, version = client.items(kind.plural, namespace, args.selector)
-        found.append((kind, items))
-    some = any(items for _, items in found)
-    if args.watch and args.output in ("json", "yaml"):
-        for _, items in found:
-            for item in items:
-                _print_one(item, args.output)
-    elif some or not args.watch:
-        _print(client, found, args, single=len(wanted) == 1 and len(wanted[0][1]) == 1)
-    if missing:
-        raise NotFound("\n".join(missing))
-    if args.watch:
-        kind, names = wanted[0]
-        _follow(client, kind, set(names), args, version)
+            items = [item for one in all_found for item in one.items]
+            if items or not single:
+                print_objects(items, args.output, single=single)
+        fail_missing(all_found)
     return 0
 
 
-def _wanted(words: list[str]) -> list[tuple[Kind, list[str]]]:
-    """Kinds and names of `KIND[,KIND] [NAME...]` or `KIND/NAME...`."""
-    if any("/" in word for word in words):
-        wanted: dict[Kind, list[str]] = {}
-        for word in words:
-            kind, slash, name = word.partition("/")
-            if not slash or not name:
-                raise InvalidInput(f"{word!r}: write KIND/NAME for each, or KIND NAME NAME")
-            wanted.setdefault(find_kind(kind), []).append(name)
-        return list(wanted.items())
-    kinds = [find_kind(part) for part in words[0].split(",") if part]
-    if not kinds:
-        raise InvalidInput("name a kind, such as microservices")
-    return [(kind, words[1:]) for kind in dict.fromkeys(kinds)]
+def _print_tables(client: Client, found: Sequence[Found], args: Any, *, named: bool) -> None:
+    shown = [one for one in found if one.items]
+    for index, one in enumerate(shown):
+        if index:
+            print()
+        _Rows(one.kind, args, prefix=len(shown) > 1).show(one.items)
+    if not shown and not named:
+        _say_nothing_found(client, [one.kind for one in found], args)
 
 
-def _named(client: Client, kind: Kind, namespace: str | None, names: list[str]) -> tuple[list[Object], list[str]]:
-    items: list[Object] = []
-    missing: list[str] = []
-    for name in dict.fromkeys(names):
-        try:
-            items.append(client.get(path_of(kind.plural, namespace, name)))
-        except NotFound:
-            where = f" in namespace {namespace}" if namespace else ""
-            missing.append(f"{kind.singular} {name!r} does not exist{where}")
-    return items, missing
+class _Rows:
+    """The table of one kind."""
 
-
-def _print(client: Client, found: list[tuple[Kind, list[Object]]], args: Any, *, single: bool) -> None:
-    items = [item for _, some in found for item in some]
-    if args.output in ("json", "yaml"):
-        document = items[0] if single and items else as_list(items)
-        if items or not single:
-            print_json(document) if args.output == "json" else print_yaml([document])
-    elif args.output == "name":
-        for kind, some in found:
-            for item in some:
-                print(f"{kind.singular}/{item['metadata']['name']}")
-    else:
-        shown = [(kind, some) for kind, some in found if some]
-        for index, (kind, some) in enumerate(shown):
-            if index:
-                print()
-            _print_rows(kind, some, args, header=True, prefix=len(shown) > 1)
-        if not shown and not single:
-            _say_nothing_found(client, [kind for kind, _ in found], args)
-
-
-def _print_rows(kind: Kind, items: list[Object], args: Any, *, header: bool, prefix: bool = False) -> None:
-    columns = columns_of(kind.name, wide=args.output == "wide")
-    spaces = args.all_namespaces and kind.namespaced
-    titles = [*(["NAMESPACE"] if spaces else []), *(column.title for column in columns)]
-    now = time.time()
-    rows = []
-    for item in items:
-        cells = [column.cell(item, now) for column in columns]
+    def __init__(self, kind: Kind, args: Any, *, prefix: bool = False):
+        wide = args.output == "wide"
+        self._columns = [*_leading(kind, args), *columns_of(kind.name, wide=wide)]
         if prefix:
-            cells[0] = f"{kind.singular}/{cells[0]}"
-        rows.append([*([item["metadata"]["namespace"]] if spaces else []), *cells])
-    if kind.name == "Event":
-        rows = [row for _, row in sorted(zip(items, rows, strict=True), key=lambda pair: pair[0]["eventTime"])]
-    print_table(titles, rows, header=header)
+            self._columns = [_prefixed(one) if one.title == "NAME" else one for one in self._columns]
+        if args.show_labels:
+            self._columns.append(Column("LABELS", _labels))
+        self._change = args.output_watch_events
+        titles = [*(["EVENT"] if self._change else []), *(column.title for column in self._columns)]
+        self._table = TableWriter(titles, header=not args.no_headers, wrap=wide)
+        self._by_time = kind.name == "Event"
+
+    def show(self, items: Sequence[Object], change: str = "ADDED") -> None:
+        now = clock.now()
+        if self._by_time:
+            items = sorted(items, key=lambda item: str(item["eventTime"]))
+        first = [change] if self._change else []
+        self._table.write([[*first, *(column.cell(item, now) for column in self._columns)] for item in items])
+
+
+def _leading(kind: Kind, args: Any) -> list[Column]:
+    if not (args.all_namespaces and kind.namespaced):
+        return []
+    return [Column("NAMESPACE", lambda item, _now: str(item["metadata"]["namespace"]))]
+
+
+def _prefixed(column: Column) -> Column:
+    return Column(column.title, lambda item, _now: title_of(item))
+
+
+def _labels(item: Object, _now: float) -> str:
+    return ",".join(f"{key}={value}" for key, value in item["metadata"].get("labels", {}).items()) or "<none>"
 
 
 def _say_nothing_found(client: Client, kinds: list[Kind], args: Any) -> None:
@@ -154,34 +136,43 @@ def _say_nothing_found(client: Client, kinds: list[Kind], args: Any) -> None:
     note(f"No {plurals} found in namespace {args.namespace}.{hint}")
 
 
-def _follow(client: Client, kind: Kind, names: set[str], args: Any, version: str) -> None:
-    namespace = args.namespace if kind.namespaced and not args.all_namespaces else None
-    for item in _changes(client, kind, namespace, args.selector, version):
+def _watch(client: Client, found: Found, names: set[str], args: Any) -> None:
+    """What is there, then each change, for ever."""
+    rows = _Rows(found.kind, args) if args.output in ("table", "wide") else None
+    if rows is not None and found.items:
+        rows.show(found.items)
+    for item in found.items if rows is None else ():
+        _print_one("ADDED", item, args)
+    namespace = args.namespace if found.kind.namespaced and not args.all_namespaces else None
+    for change, item in _changes(client, found.kind, namespace, args.selector, found.version):
         if names and item["metadata"]["name"] not in names:
             continue
-        if args.output in ("json", "yaml"):
-            _print_one(item, args.output)
-        elif args.output == "name":
-            print(f"{kind.singular}/{item['metadata']['name']}")
+        if rows is not None:
+            rows.show([item], change)
         else:
-            _print_rows(kind, [item], args, header=False)
-        sys.stdout.flush()
+            _print_one(change, item, args)
 
 
-def _changes(client: Client, kind: Kind, namespace: str | None, selector: str, version: str) -> Iterator[Object]:
+def _changes(
+    client: Client, kind: Kind, namespace: str | None, selector: str, version: str
+) -> Iterator[tuple[str, Object]]:
     while True:
         try:
             for event in client.watch(kind.plural, namespace, selector, version or "0"):
-                yield event["object"]
+                yield event["type"], event["object"]
         except Expired:
             # Too much has happened meanwhile: show all that is there once more, and go on from there.
             items, version = client.items(kind.plural, namespace, selector)
-            yield from items
+            yield from (("ADDED", item) for item in items)
 
 
-def _print_one(item: Object, output: str) -> None:
-    if output == "json":
-        print(json.dumps(item))
+def _print_one(change: str, item: Object, args: Any) -> None:
+    if args.output == "name":
+        print(title_of(item), flush=True)
+        return
+    document = {"type": change, "object": item} if args.output_watch_events else item
+    if args.output == "json":
+        print_json_line(document)
     else:
         print("---")
-        print_yaml([item])
+        print_yaml([document])

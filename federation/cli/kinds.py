@@ -32,6 +32,8 @@ KINDS = (
     Kind("PlacementPolicy", "placementpolicies", ("pp", "policy", "policies", "placementpolicy")),
     Kind("SubCluster", "subclusters", ("sub", "subs", "subcluster"), namespaced=False),
 )
+ALL = tuple(kind for kind in KINDS if kind.name in ("Microservice", "Placement", "Migration", "PlacementPolicy"))
+"""What `all` means: the objects of a namespace, except its events."""
 _BY_NAME = {name: kind for kind in KINDS for name in (kind.plural, kind.singular, *kind.short)}
 
 

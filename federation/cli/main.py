@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from federation import __version__
+from federation.cli.output import use_colour
 from federation.cli.parsing import Parser, UsageShown
 from federation.errors import FederationError, InvalidInput, InvalidInputs, Unplaceable
 
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if debug:
         words = [word for word in _options(words) if word != "--debug"] + words[len(_options(words)) :]
     try:
-        code = _run(words)
+        code = _run(_obey_colour(words))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -132,6 +133,24 @@ def _options(words: list[str]) -> list[str]:
 def _help() -> str:
     width = max(len(verb) for verb in VERBS)
     verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, (_, summary) in VERBS.items())
+def _obey_colour(words: list[str]) -> list[str]:
+    """`words` without `--color WHEN`, which is obeyed. Raises: InvalidInput."""
+    ours = _options(words)
+    kept: list[str] = []
+    when = "auto"
+    rest = iter(ours)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name != "--color":
+            kept.append(word)
+            continue
+        when = value if equals else next(rest, "")
+        if when not in ("auto", "always", "never"):
+            raise InvalidInput(f"--color takes auto, always or never, not {when!r}")
+    use_colour(when)
+    return kept + words[len(ours) :]
+
+
     return f"""usage: roam VERB [options]
 
 One federation of on-premises clusters, GCE, EC2 and Azure.
@@ -143,6 +162,7 @@ One federation of on-premises clusters, GCE, EC2 and Azure.
   --debug             show where an unexpected error came from (or ROAM_DEBUG=1)
 
 New here? `roam demo`, or `roam sandbox up` and `roam apply -f examples/shop`.
+  --color WHEN        auto, always or never; or $NO_COLOR
 Exit codes: {_EXITS}."""
 
 

@@ -80,6 +80,33 @@ def add_namespace(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_output(parser: argparse.ArgumentParser, *formats: str) -> None:
+    """`-o`, one of these formats, the first unless told otherwise (none given: table, wide, json, yaml or name)."""
+    choices = formats or ("table", "wide", "json", "yaml", "name")
+    parser.add_argument("-o", "--output", default=choices[0], choices=choices, help="how to show it")
+
+
+def add_all_namespaces(parser: argparse.ArgumentParser) -> None:
+    """`-A`."""
+    parser.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
+
+
+def add_selector(parser: argparse.ArgumentParser) -> None:
+    """`-l`."""
+    parser.add_argument(
+        "-l",
+        "--selector",
+        default="",
+        metavar="SELECTOR",
+        help="by label: app=cart,tier!=test,zone in (a,b),owner,!legacy",
+    )
+
+
+def add_watch(parser: argparse.ArgumentParser) -> None:
+    """`-w`."""
+    parser.add_argument("-w", "--watch", action="store_true", help="go on with what changes")
+
+
 def add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """`-f`, as often as wanted."""
     parser.add_argument(

@@ -4,130 +4,26 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from serving import BASE, NOW, SECRET, TOKEN, Served, a_microservice, a_secret, a_subcluster, serving
+from commandline import Roam, a_placement, golden, transcript
+from serving import BASE, NOW, SECRET, Served, a_microservice, a_secret, a_subcluster
 
 from federation.cli.main import main
 from federation.contracts.store import Create, Replace
-from federation.model.event import Event, Regarding
-from federation.model.meta import Condition, Key, Metadata
 from federation.model.migration import Migration
-from federation.model.offers import Offer
-from federation.model.placement import Placement, PlacementSpec, PlacementStatus, Proposal, Running, Target
-from federation.model.subcluster import SubCluster
-
-GOLDEN = Path(__file__).parent.parent / "golden" / "cli"
-Roam = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with serving(tmp_path) as served:
-        (tmp_path / "token").write_text(TOKEN)
-        monkeypatch.setenv("ROAM_HOME", str(tmp_path))
-        monkeypatch.setenv("ROAM_SERVER", served.url)
-        monkeypatch.setenv("COLUMNS", "110")
-        monkeypatch.delenv("ROAM_NAMESPACE", raising=False)
-        monkeypatch.setattr("federation.cli.get.time", SimpleNamespace(time=lambda: NOW + 150))
-        yield served
-
-
-@pytest.fixture
-def roam(capsys: pytest.CaptureFixture[str]) -> Roam:
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-def _golden(name: str, text: str) -> None:
-    path = GOLDEN / f"{name}.txt"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    assert text == path.read_text(), f"{path} differs; UPDATE_GOLDEN=1 writes it anew"
+from federation.model.placement import Placement, Running
 
 
 def _file(folder: Path, *documents: object) -> Path:
     path = folder / f"{time.monotonic_ns()}.yaml"
     path.write_text(yaml.safe_dump_all(documents))
     return path
-
-
-def _policy(name: str, **spec: object) -> dict[str, Any]:
-    return {
-        "apiVersion": "roam.federation/v1alpha1",
-        "kind": "ClusterPlacementPolicy",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
-
-
-def _placement(name: str, *running: Running, reason: str = "Ready", pinned: str | None = None) -> Placement:
-    targets = tuple(Target(subcluster=one.subcluster, replicas=one.replicas) for one in running)
-    placed = Condition(
-        type="Placed", status="True" if running else "False", reason=reason, message="" if running else "0/2 allowed"
-    )
-    available = Condition(type="Available", status="True" if running else "False", reason=reason)
-    proposed = Proposal(targets=targets, cost_usd_per_hour=0.125, terms={"compute": 0.125}) if running else None
-    return Placement(
-        metadata=Metadata(name=name, namespace="shop"),
-        spec=PlacementSpec(targets=targets, pinned=pinned),
-        status=PlacementStatus(proposed=proposed, running=running, conditions=(placed, available)),
-    )
-
-
-@pytest.fixture
-def shop(api: Served) -> Served:
-    """Two sub-clusters, two services, where they run, and what happened."""
-    documents = [
-        a_subcluster("onprem"),
-        a_subcluster("cloud", pricing={"cpuHour": 0.05, "memoryGiBHour": 0.006}),
-        a_microservice(
-            "cart",
-            replicas=2,
-            ports=[{"port": 80, "targetPort": 8080, "protocol": "http"}],
-            calls=[{"service": "db", "gibPerHour": 0.5}],
-            objects=[a_secret()],
-        ),
-        a_microservice("db", ports=[{"port": 5432}]),
-        _policy("eu", selector={"matchLabels": {"app": "cart"}}, compliance={"residency": {"allow": ["EU"]}}),
-    ]
-    assert api.call("POST", f"{BASE}/apply", documents).code == 200
-    now = NOW + 100
-    api.store.write(
-        [
-            Create(_placement("cart", Running(subcluster="onprem", replicas=2, ready=1), reason="MinimumReady")),
-            Create(_placement("db", reason="Denied")),
-            Create(
-                Event(
-                    metadata=Metadata(name="e1", namespace="shop"),
-                    type="Warning",
-                    reason="Denied",
-                    message="0/2 sub-clusters\nallowed \x1b[31m",
-                    regarding=Regarding(kind="Microservice", namespace="shop", name="db"),
-                    event_time=now,
-                )
-            ),
-        ],
-        now=NOW,
-    )
-    offer = Offer(name="all", cpu_cores=8.0, memory_bytes=16.0 * 2**30, cpu_hour_usd=0.02)
-    onprem = api.store.get(SubCluster, Key("", "onprem"))
-    status = onprem.status.model_copy(update={"health": "Healthy", "offers": (offer,)})
-    api.store.write([Replace(onprem.model_copy(update={"status": status}))], now=NOW)
-    return api
 
 
 @pytest.mark.parametrize("output", ["table", "wide", "name"])
@@ -137,7 +33,7 @@ def test_get_shows_every_kind(shop: Served, roam: Roam, output: str) -> None:
         code, out, err = roam("get", kind, "-n", "shop", "-o", output)
         assert code == 0
         parts.append(f"$ roam get {kind} -n shop -o {output}\n{out}{err}")
-    _golden(f"get-{output}", "\n".join(parts))
+    golden(f"get-{output}", "\n".join(parts))
 
 
 def test_get_several_kinds_namespaces_and_names(shop: Served, roam: Roam) -> None:
@@ -148,12 +44,13 @@ def test_get_several_kinds_namespaces_and_names(shop: Served, roam: Roam) -> Non
         ("get", "ms"),
         ("get", "ms", "-A", "-l", "app=nothing"),
         ("get", "svc", "db", "-n", "shop"),
+        ("get", "all", "-n", "shop"),
+        ("get", "ms", "crt", "-n", "shop"),
+        ("get", "ms", "cart"),
+        ("get", "sub", "onpremm", "cloud", "--no-headers"),
+        ("get", "pl", "-A", "--show-labels"),
     )
-    parts = []
-    for each in words:
-        code, out, err = roam(*each)
-        parts.append(f"$ roam {' '.join(each)}\n{out}{err}-> {code}\n")
-    _golden("get-many", "\n".join(parts))
+    golden("get-many", transcript(roam, *words))
 
 
 def test_get_as_data(shop: Served, roam: Roam) -> None:
@@ -199,13 +96,13 @@ def test_get_watches(shop: Served, roam: Roam) -> None:
     class Enough(Exception):
         pass
 
-    def row(_titles: object, rows: Any, *, header: bool = True) -> None:
+    def row(_table: object, rows: Any) -> None:
         seen.extend(cells[1] for cells in rows)
         if {"2", "3", "4"} <= set(seen):
             raise Enough
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("federation.cli.get.print_table", row)
+        patched.setattr("federation.cli.table.TableWriter.write", row)
         with pytest.raises(Enough):
             main(["get", "ms", "cart", "-n", "shop", "-w", "--debug"])
     done.set()
@@ -240,7 +137,7 @@ def test_apply_waits_until_all_is_ready(api: Served, roam: Roam, tmp_path: Path)
         ends_at = time.monotonic() + 20
         while not api.call("GET", f"{BASE}/microservices").body["items"] and time.monotonic() < ends_at:
             time.sleep(0.02)  # the test's own controller polls; what is tested waits by itself
-        made = api.store.write([Create(_placement("cart", Running(subcluster="a", replicas=2, ready=0)))], now=NOW)[0]
+        made = api.store.write([Create(a_placement("cart", Running(subcluster="a", replicas=2, ready=0)))], now=NOW)[0]
         assert isinstance(made, Placement)
         ready = made.status.model_copy(update={"running": (Running(subcluster="a", replicas=2, ready=2),)})
         api.store.write([Replace(made.model_copy(update={"status": ready}))], now=NOW)
@@ -265,10 +162,10 @@ def test_apply_tells_why_something_is_not_ready(shop: Served, roam: Roam, tmp_pa
 def test_plan_and_why_ask_the_server(shop: Served, roam: Roam, tmp_path: Path) -> None:
     code, out, err = roam("plan")
     assert (code, err) == (0, "")
-    _golden("plan-server", out)
+    golden("plan-server", out)
     code, out, _ = roam("why", "shop/cart")
     assert code == 0
-    _golden("why", out)
+    golden("why", out)
     assert roam("plan", "--detailed-exitcode")[0] == 2
     code, _, err = roam("why", "crt", "-n", "shop")
     assert (code, "did you mean `cart`?" in err) == (64, True)
@@ -293,11 +190,7 @@ def test_migrate_checks_before_it_starts(shop: Served, roam: Roam) -> None:
         ("unpin", "shop/cart"),
         ("unpin", "shop/nope"),
     )
-    parts = []
-    for each in words:
-        code, out, err = roam(*each)
-        parts.append(f"$ roam {' '.join(each)}\n{out}{err}-> {code}\n")
-    _golden("migrate-refusals", "\n".join(parts))
+    golden("migrate-refusals", transcript(roam, *words))
     assert shop.store.list(Migration).items == ()
 
 
