@@ -17,25 +17,28 @@ from federation.model.placement import Overtaken, Placement, PlacementSpec, Plac
 from federation.model.plan import PlannedService
 from federation.model.subcluster import Drain
 from federation.reconcile.moves import Commit, Move, MoveFacts, migration_rules, plan_change
-from federation.reconcile.overtaken import entry_of, has_expired, is_due
+from federation.reconcile.overtaken import entry_of, has_expired, is_due, next_moment
 
 _FLAGS = {"Taint": "Tainted", "Drain": "Draining", "Removed": "Draining"}
 
 
 @dataclass
 class Consequences:
-    """Makes writes of plans. `resting(key)`: whether automatic moves of the service wait after one that failed."""
+    """Makes writes of plans. `resting(key)`: whether automatic moves of the service wait after one that failed.
+    `upcoming`: when time alone calls for the next decision, by the consequences since `begin` (seconds since 1970)."""
 
     cache: Cache
     journal: Journal
     runtime: Runtime
     surroundings: Surroundings
     resting: Callable[[Key], bool]
+    upcoming: float | None = None
     _opened: dict[str, int] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Begin with the consequences of another decision."""
         self._opened.clear()
+        self.upcoming = None
 
     def of(
         self,
@@ -59,6 +62,9 @@ class Consequences:
             return self._first(service, planned, proposal)
         writes: list[Write] = []
         entries = overtaken(placement, verdict, situation.now)
+        moment = next_moment(entries, situation.now)
+        if moment is not None and (self.upcoming is None or moment < self.upcoming):
+            self.upcoming = moment
         conditions = self._conditions(placement, planned, entries)
         update = {"proposed": proposal, "conditions": conditions, "overtaken": entries}
         status = placement.status.model_copy(update=update)
@@ -69,7 +75,9 @@ class Consequences:
                 update = {"targets": change.targets, "stopped": change.reason == "Stopped" and not change.targets}
                 spec = placement.spec.model_copy(update=update)
                 changed = changed.model_copy(update={"spec": spec})
-                writes.append(Create(self.journal.make_event(placement, change.reason, _where(change.targets))))
+                message = _stopped(entries, situation.now) if change.reason == "Stopped" else _where(change.targets)
+                warning = change.reason == "Stopped"
+                writes.append(Create(self.journal.make_event(service, change.reason, message, warning=warning)))
             elif isinstance(change, Move):
                 if placement.spec.pinned is not None:
                     changed = changed.model_copy(update={"spec": placement.spec.model_copy(update={"pinned": None})})
@@ -209,6 +217,12 @@ class Consequences:
         )
         message = f"{move.reason.lower()}: {move.replicas} replicas from {move.source} to {move.target}"
         return [Create(record), Create(self.journal.make_event(service, "Migrating", message))]
+
+
+def _stopped(entries: tuple[Overtaken, ...], now: float) -> str:
+    """What is said of copies that a rule has stopped."""
+    gone = [entry for entry in entries if has_expired(entry, now)]
+    return "; ".join(f"stopped in {entry.subcluster}, with no other place in time: {entry.message}" for entry in gone)
 
 
 def _leave(entry: Overtaken | None, now: float) -> Reason | None:

@@ -19,7 +19,6 @@ from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.placement import Placement
-from federation.reconcile.overtaken import next_moment
 
 STORE_RETRY_S = 1.0
 _LOG = logging.getLogger(__name__)
@@ -138,8 +137,7 @@ class DecisionEngine:
             if found:
                 writes.append(found)
         self._write(writes)
-        moments = [next_moment(each.status.overtaken, situation.now) for each in self.cache.of(Placement).values()]
-        upcoming = min((moment for moment in moments if moment is not None), default=None)
+        upcoming = self._consequences.upcoming
         waits = [None if upcoming is None else upcoming - situation.now, self._leaving.look(situation)]
         wait_s = min((wait for wait in waits if wait is not None), default=None)
         self._moment = None if wait_s is None else self.runtime.monotonic() + wait_s

@@ -89,8 +89,8 @@ class ServiceReconciler:
         if migration is not None and self._advance(key, service, placement, migration):
             placement, migration = world.cache.placement(key), world.cache.open_migration(key)
             self._route(key, service, placement, migration)
-        self._watch(key, migration)
-        self._deliver(key, service, placement, migration)
+        leaving = self._deliver(key, service, placement, migration)
+        self._watch(key, migration, leaving=leaving)
         if service is not None and placement is not None:
             self._report(service, placement)
         elif placement is not None and migration is None:
@@ -151,9 +151,10 @@ class ServiceReconciler:
         for gateway in gateways:
             gateway.put(key, views[gateway.near if gateway.near in views else None])
 
-    def _watch(self, key: Key, migration: Migration | None) -> None:
+    def _watch(self, key: Key, migration: Migration | None, *, leaving: bool) -> None:
+        """Look at the gateways closely while something waits for them: a move, or copies that are to go."""
         for gateway in self._world.gateways.values():
-            if migration is not None:
+            if migration is not None or leaving:
                 gateway.watched.add(key)
             else:
                 gateway.watched.discard(key)
@@ -240,7 +241,8 @@ class ServiceReconciler:
         service: Microservice | None,
         placement: Placement | None,
         migration: Migration | None,
-    ) -> None:
+    ) -> bool:
+        """Send the steps towards what is wanted; whether copies are left that are to go."""
         links = self._world.links
         wanted = desired_replicas(placement, migration) if service is not None else {}
         ready_links = {name: link for name, link in links.items() if link.ready_for(key)}
@@ -257,6 +259,7 @@ class ServiceReconciler:
         )
         for step in plan_delivery(facts):
             self._carry_out(key, service or placement, step, workloads)
+        return any(state is not None and not wanted.get(name) for name, state in facts.observed.items())
 
     def _retirable(
         self, key: Key, service: Microservice | None, placement: Placement | None, wanted: Mapping[str, int]
