@@ -13,10 +13,12 @@ from typing import Any
 
 from federation.app import schemas
 from federation.intake.resources import validate
-from federation.server.app import make_wsgi
+from federation.server.app import Options, make_wsgi
+from federation.server.audit import AuditLog
 from federation.server.extras import Extra
 from federation.server.requests import Limits
 from federation.server.serve import ApiServer, parse_listen
+from federation.server.tokens import TokenFile
 from federation.store.sql import SqlStore, open_store
 
 TOKEN = "a-token-for-tests-only"
@@ -90,7 +92,14 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, limits: Limits | None = None, *, extras: Sequence[Extra] = ()) -> Iterator[Served]:
+def serving(
+    folder: Path,
+    limits: Limits | None = None,
+    *,
+    extras: Sequence[Extra] = (),
+    tokens: Path | None = None,
+    audit: Path | None = None,
+) -> Iterator[Served]:
     """A server until the end of the block."""
     store = open_store(folder / "store.db")
     api = make_wsgi(
@@ -99,8 +108,12 @@ def serving(folder: Path, limits: Limits | None = None, *, extras: Sequence[Extr
         validate=partial(validate, schemas=schemas()),
         clock=lambda: NOW,
         version="test",
-        limits=limits,
-        extras=extras,
+        options=Options(
+            limits=limits or Limits(),
+            tokens=None if tokens is None else TokenFile(tokens, lambda: NOW),
+            audit=None if audit is None else AuditLog(audit),
+            extras=extras,
+        ),
     )
     server = ApiServer(api, parse_listen("127.0.0.1:0"))
     server.start()

@@ -14,6 +14,8 @@ from federation.cli.parsing import home
 from federation.errors import InvalidInput
 
 STORE_FILE = "store.db"
+TOKENS_FILE = "tokens.yaml"
+AUDIT_FILE = "audit.log"
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -32,8 +34,18 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--store", type=Path, metavar="PATH", help=f"the store's file (default: DIR/{STORE_FILE})")
     parser.add_argument(
-        "--token-file", type=Path, metavar="PATH", help=f"made if it is not there (default: DIR/{TOKEN_FILE})"
+        "--token-file",
+        type=Path,
+        metavar="PATH",
+        help=f"an admin's token, made if it is not there (default: DIR/{TOKEN_FILE})",
     )
+    parser.add_argument(
+        "--tokens",
+        type=Path,
+        metavar="PATH",
+        help=f"others' tokens, kept by roam token (default: DIR/{TOKENS_FILE})",
+    )
+    parser.add_argument("--audit-log", type=Path, metavar="PATH", help=f"who wrote what (default: DIR/{AUDIT_FILE})")
     parser.add_argument(
         "--write-context", action="store_true", help="make it the server that commands with this home talk to"
     )
@@ -59,5 +71,14 @@ def run(args: Any) -> int:
             write_context(folder, url, token_file)
         note(f"roam serves {url} (token: {token_file}, process {os.getpid()})")
 
-    serve(ServeOptions((args.store or folder / STORE_FILE).expanduser(), token_file, args.listen, ready))
+    serve(
+        ServeOptions(
+            store=(args.store or folder / STORE_FILE).expanduser(),
+            token_file=token_file,
+            tokens=(args.tokens or folder / TOKENS_FILE).expanduser().absolute(),
+            audit=(args.audit_log or folder / AUDIT_FILE).expanduser().absolute(),
+            listen=args.listen,
+            ready=ready,
+        )
+    )
     return 0

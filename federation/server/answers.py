@@ -23,6 +23,7 @@ from federation.errors import (
 )
 from federation.model.meta import Resource
 from federation.model.redact import redact
+from federation.server.audit import AuditFull
 
 _LOG = logging.getLogger(__name__)
 _MOST_CAUSES = 100
@@ -40,6 +41,7 @@ _REASONS = {
     429: "TooManyRequests",
     500: "InternalError",
     503: "ServiceUnavailable",
+    507: "InsufficientStorage",
 }
 _CODES: tuple[tuple[type[FederationError], int], ...] = (
     (InvalidInput, 422),
@@ -51,6 +53,7 @@ _CODES: tuple[tuple[type[FederationError], int], ...] = (
     (Denied, 403),
     (RateLimited, 429),
     (Unavailable, 503),
+    (AuditFull, 507),
 )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -11,15 +14,18 @@ from federation.contracts.store import Store
 from federation.errors import FederationError
 from federation.model.meta import API_VERSION
 from federation.server import discovery
-from federation.server.access import ADMIN, NOBODY, Caller, refuse, refuse_place, refuse_role
+from federation.server.access import NOBODY, Caller, refuse_place, refuse_role
 from federation.server.answers import Answer, Refused, refusal
 from federation.server.apply import apply
-from federation.server.auth import is_authorised
-from federation.server.extras import Extra, Extras, Lines, Page
-from federation.server.objects import MERGE_PATCH, Objects, Validate
-from federation.server.requests import Limits, Request, read_request
+from federation.server.audit import AuditLog
+from federation.server.extras import Extra, Extras, Lines, Page, Subresource
+from federation.server.guard import Guard, Trail, check
+from federation.server.objects import Objects, Validate
+from federation.server.requests import Limits, Request, only, read_request, request_id
 from federation.server.routes import Route, find_route
-from federation.server.streaming import Streams
+from federation.server.streaming import Body, Streams
+from federation.server.tokens import TokenFile
+from federation.server.verbs import Verbs, may
 from federation.server.watching import Watches
 
 if TYPE_CHECKING:
@@ -29,9 +35,17 @@ _LOG = logging.getLogger(__name__)
 _BASE = f"/apis/{API_VERSION}"
 _APPLY = f"{_BASE}/apply"
 _NO_CACHE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
-_COLLECTION = {"GET": "list", "POST": "create"}
-_OBJECT = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_STATUS = {"GET": "get", "PUT": "update"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an API may have beyond what every one has: limits of its own, callers besides the admin, an audit log, and
+    what other modules add (see `federation.server.extras`)."""
+
+    limits: Limits = field(default_factory=Limits)
+    tokens: TokenFile | None = None
+    audit: AuditLog | None = None
+    extras: Sequence[Extra] = ()
 
 
 def make_wsgi(
@@ -41,27 +55,28 @@ def make_wsgi(
     validate: Validate,
     clock: Callable[[], float],
     version: str,
-    limits: Limits | None = None,
-    extras: Sequence[Extra] = (),
+    options: Options | None = None,
 ) -> Api:
     """The API on `store`.
 
-    Args: token, what clients must show; validate, makes an object of a user's document; clock, seconds since 1970;
-    version, Roam's own; extras, what other modules add (see `federation.server.extras`)."""
-    return Api(Objects(store, validate, clock), token, version, limits or Limits(), extras)
+    Args: token, an admin's; validate, makes an object of a user's document; clock, seconds since 1970; version, Roam's
+    own."""
+    chosen = options or Options()
+    guard = Guard(token, chosen.tokens, chosen.audit, chosen.limits, clock)
+    return Api(Objects(store, validate, clock), guard, version, chosen.limits, chosen.extras)
 
 
 class Api:
     """The WSGI application. Made by `make_wsgi`. Safe to use from several threads.
 
-    Everything but `/healthz` and what extras open needs a token. An answer never shows what went wrong inside."""
+    Everything but the health checks and what extras open needs a token. What goes wrong inside is never shown."""
 
-    def __init__(self, objects: Objects, token: str, version: str, limits: Limits, extras: Sequence[Extra]):
+    def __init__(self, objects: Objects, guard: Guard, version: str, limits: Limits, extras: Sequence[Extra]):
         self.limits = limits
         self._objects = objects
-        self._token = token
+        self._guard = guard
         self._streams = Streams(limits)
-        self._watches = Watches(objects.store, limits, self._streams.stopping)
+        self._verbs = Verbs(objects, Watches(objects.store, limits, self._streams.stopping), guard)
         self._extras = Extras((*self._own_pages(version), *extras))
 
     def stop(self) -> None:
@@ -70,85 +85,84 @@ class Api:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        about: dict[str, str] = {}
+        trail = Trail()
+        environ["roam.request_id"] = request_id(environ)
+        with ExitStack() as under_way:
+            try:
+                request = read_request(environ, self.limits)
+                answer = self._audited(request, trail, under_way)
+                if isinstance(answer, Answer):
+                    body = _head(answer, start_response, request.id)
+                    return Body(_patiently(body, request), under_way.pop_all().close)
+                stream = self._streams.open(answer, request, trail.caller)
+            except Exception as error:
+                # Whatever it is, the client gets a Status and nothing else.
+                return _refuse(error, trail, environ, start_response)
+        headers = [("Content-Type", answer.media_type), ("X-Request-Id", request.id), *_NO_CACHE]
+        # Sends the head now: a client must not have to wait for the first change to know that it watches.
         try:
-            request = read_request(environ, self.limits)
-            answer = self._answer(request, about)
-            if isinstance(answer, Answer):
-                return _send(answer, start_response, request)
-            pieces = self._streams.open(answer, request)
-            write = start_response("200 OK", [("Content-Type", answer.media_type), *_NO_CACHE])
-            # Sends the head now: a client must not have to wait for the first change to know that it watches.
-            write(b"")
-        except Exception as error:
-            # Whatever it is, the client gets a Status and nothing else.
-            answer = refusal(error, about)
-            return _send(answer, start_response, None, empty=environ.get("REQUEST_METHOD") == "HEAD")
-        return pieces
+            start_response("200 OK", headers)(b"")
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
-    def _answer(self, request: Request, about: dict[str, str]) -> Answer | Lines:
-        """Find what is asked for, check that it may be had, and do it. `about` is told what a refusal is about."""
+    def _audited(self, request: Request, trail: Trail, under_way: ExitStack) -> Answer | Lines:
+        """Answer, and write down what was written, or refused to a caller who is known."""
+        try:
+            answer = self._answer(request, trail, under_way)
+        except Exception as error:
+            self._guard.end(request, trail, error)
+            raise
+        if isinstance(answer, Answer):
+            self._guard.end(request, trail, answer)
+        return answer
+
+    def _answer(self, request: Request, trail: Trail, under_way: ExitStack) -> Answer | Lines:
+        """Find what is asked for, check that it may be had, and do it."""
         page = self._extras.page(request.path)
         if page is not None and page.role is None:
-            _only(request, *page.methods)
+            only(request, *page.methods)
             return page.handle(request, NOBODY)
-        caller = self._identify(request)
+        caller = trail.caller = self._guard.identify(request)
+        under_way.enter_context(self._guard.admit(caller))
         if page is not None:
-            _check(refuse_role(caller, page.role or "view", f"{request.method[:20]} {page.path}"))
-            _only(request, *page.methods)
-            return page.handle(request, caller)
+            return self._page(page, request, trail)
         route = find_route(request.path, self._extras.subresources)
         if route is None:
             raise Refused(404, f"nothing is at {request.path[:200]!r}; see {_BASE}")
-        about.update(route.details)
+        trail.see(route)
         if "dryRun" in request.query:
             raise Refused(400, f"dryRun is for {_APPLY} only")
         added = self._extras.subresources.get((route.kind.plural, route.subresource))
         if added is not None:
-            what = f"{request.method[:20]} {route.kind.plural}/{added.name}"
-            _check(refuse_role(caller, added.role, what) or _refuse_place(caller, request.method, route))
-            _only(request, *added.methods)
-            return added.handle(route, request, caller)
-        return self._object(route, request, caller)
+            return self._added(added, route, request, trail)
+        return self._verbs.run(route, request, trail)
 
-    def _identify(self, request: Request) -> Caller:
-        if not is_authorised(request.authorization, self._token):
-            raise Refused(
-                401,
-                "send the token of this server's token file as `Authorization: Bearer <token>`",
-                headers=(("WWW-Authenticate", 'Bearer realm="roam"'),),
-            )
-        return ADMIN
+    def _page(self, page: Page, request: Request, trail: Trail) -> Answer | Lines:
+        only(request, *page.methods)
+        if not (request.path == _APPLY and request.query.get("dryRun")):
+            self._guard.begin(request, trail)
+        trail.verb = "apply" if request.path == _APPLY else f"{request.method.lower()} {page.path}"
+        check(refuse_role(trail.caller, page.role or "view", trail.verb))
+        return page.handle(request, trail.caller)
 
-    def _object(self, route: Route, request: Request, caller: Caller) -> Answer | Lines:
-        """The verbs on collections, objects and their status."""
-        verbs = _COLLECTION if route.name is None else _STATUS if route.subresource else _OBJECT
-        _only(request, *verbs)
-        verb = verbs[request.method]
-        watching = verb == "list" and request.flag("watch")
-        plural = f"{route.kind.plural}/{route.subresource}" if route.subresource else route.kind.plural
-        _check(refuse(caller, verb, plural, namespaced=route.kind.namespaced, namespace=route.namespace))
-        objects = self._objects
-        if watching:
-            return self._watches.open(route, request)
-        if verb == "list":
-            return objects.list(route, request)
-        if verb == "get":
-            return objects.get(route)
-        if verb == "create":
-            return objects.create(route, request.json())
-        if verb == "update":
-            body = request.json()
-            return objects.replace_status(route, body) if route.subresource else objects.replace(route, body)
-        if verb == "patch":
-            return objects.patch(route, request.json(MERGE_PATCH))
-        return objects.delete(route, None if request.length == "0" else request.json())
+    def _added(self, added: Subresource, route: Route, request: Request, trail: Trail) -> Answer | Lines:
+        only(request, *added.methods)
+        self._guard.begin(request, trail)
+        verb = "get" if request.method in ("GET", "HEAD") else "update"
+        plural, namespaced = route.kind.plural, route.kind.namespaced
+        check(
+            refuse_role(trail.caller, added.role, f"{request.method.lower()} {plural}/{added.name}")
+            or refuse_place(trail.caller, verb, plural, namespaced=namespaced, namespace=route.namespace)
+        )
+        return added.handle(route, request, trail.caller)
 
-    def _apply(self, request: Request, _caller: Caller) -> Answer:
+    def _apply(self, request: Request, caller: Caller) -> Answer:
         dry_run = request.query.get("dryRun", "")
         if dry_run not in ("", "All"):
             raise Refused(400, f"dryRun: {dry_run[:40]!r} is not All")
-        return apply(self._objects, request.json(), dry_run=bool(dry_run))
+        return apply(self._objects, request.json(), partial(may, caller), dry_run=bool(dry_run))
 
     def _own_pages(self, version: str) -> tuple[Page, ...]:
         return (
@@ -173,34 +187,28 @@ class Api:
         return Answer(200, "ok")
 
 
-def _refuse_place(caller: Caller, method: str, route: Route) -> str:
-    verb = "get" if method in ("GET", "HEAD") else "update"
-    namespaced = route.kind.namespaced
-    return refuse_place(caller, verb, route.kind.plural, namespaced=namespaced, namespace=route.namespace)
+def _refuse(error: Exception, trail: Trail, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+    answer = refusal(error, trail.details)
+    if environ.get("REQUEST_METHOD") == "HEAD":
+        answer = replace(answer, body="")
+    return [_head(answer, start, environ.get("roam.request_id", ""))]
 
 
-def _check(why_not: str) -> None:
-    if why_not:
-        raise Refused(403, why_not)
-
-
-def _only(request: Request, *methods: str) -> None:
-    if request.method not in methods:
-        allowed = ", ".join(methods)
-        raise Refused(405, f"{request.method[:20]} is not allowed here; {allowed} is", headers=(("Allow", allowed),))
-
-
-def _send(
-    answer: Answer, start_response: StartResponse, request: Request | None, *, empty: bool = False
-) -> Iterable[bytes]:
-    body, media_type = (b"", "text/plain") if empty else answer.encoded()
-    common = (("Content-Type", media_type), ("Content-Length", str(len(body))), *_NO_CACHE)
+def _head(answer: Answer, start: StartResponse, request_id: str) -> bytes:
+    """Begin an answer; returns its body."""
+    body, media_type = answer.encoded()
+    common = (
+        ("Content-Type", media_type),
+        ("Content-Length", str(len(body))),
+        ("X-Request-Id", request_id),
+        *_NO_CACHE,
+    )
     own = {name.lower() for name, _ in answer.headers}
     headers = [*(header for header in common if header[0].lower() not in own), *answer.headers]
-    start_response(f"{answer.code} {HTTPStatus(answer.code).phrase}", headers)
-    return _patiently(body, request) if request is not None else [body]
+    start(f"{answer.code} {HTTPStatus(answer.code).phrase}", headers)
+    return body
 
 
-def _patiently(body: bytes, request: Request) -> Iterator[bytes]:
+def _patiently(body: bytes, request: Request) -> Generator[bytes]:
     with request.patience(request.limits.receive_s):
         yield body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from federation.server.objects import Objects
 from federation.server.routes import Route
 
 MOST_OBJECTS = 5_000
+May = Callable[[str, Route], None]
+"""Raises: Refused, when the verb may not be done there."""
 _ATTEMPTS = 8
 
 
@@ -35,15 +37,16 @@ class _Item:
         return "unchanged" if self.new == self.old else "configured"
 
 
-def apply(objects: Objects, body: object, *, dry_run: bool) -> Answer:
+def apply(objects: Objects, body: object, may: May, *, dry_run: bool) -> Answer:
     """Create each object, or give an existing one this spec, these labels and annotations; status and version stay.
 
-    Args: body, a `List` with `items`, or a bare array; dry_run, say what would happen and write nothing.
+    Args: body, a `List` with `items`, or a bare array; may, refuses what the caller has no right to, be it one object;
+    dry_run, say what would happen and write nothing.
     Answers per object, in order: created, configured or unchanged. All are written or none.
     Raises: InvalidInputs with the causes of every object, Refused."""
     documents = _documents(body)
     for attempt in range(_ATTEMPTS):
-        items = _accepted(objects, documents)
+        items = _accepted(objects, documents, may)
         if dry_run:
             return _answer(items, [item.new for item in items])
         try:
@@ -75,12 +78,12 @@ def _documents(body: object) -> list[Mapping[str, Any]]:
     return items
 
 
-def _accepted(objects: Objects, documents: Sequence[Mapping[str, Any]]) -> list[_Item]:
+def _accepted(objects: Objects, documents: Sequence[Mapping[str, Any]], may: May) -> list[_Item]:
     errors: list[InvalidInput] = []
     items: dict[tuple[str, Key], _Item] = {}
     for index, document in enumerate(documents):
         try:
-            item = _accept(objects, document)
+            item = _accept(objects, document, may)
             identity = (type(item.new).kind_name, item.new.key)
             if identity in items:
                 errors.append(InvalidInput("stands here twice", file=_title(document, index), field="metadata.name"))
@@ -93,9 +96,12 @@ def _accepted(objects: Objects, documents: Sequence[Mapping[str, Any]]) -> list[
     return list(items.values())
 
 
-def _accept(objects: Objects, document: Mapping[str, Any]) -> _Item:
+def _accept(objects: Objects, document: Mapping[str, Any], may: May) -> _Item:
     route = _route(document)
+    may("patch", route)
     old = objects.find(route.kind, route.key)
+    if old is None:
+        may("create", route)
     metadata = {key: value for key, value in document["metadata"].items() if key != "resourceVersion"}
     new = objects.accept({**document, "metadata": metadata}, route, old)
     if old is None:

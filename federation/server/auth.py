@@ -52,8 +52,13 @@ def read_token(path: Path) -> str:
 
 def is_authorised(header: str | None, token: str) -> bool:
     """Whether an `Authorization` header carries the token. Takes the same time wherever a wrong one differs."""
+    return hmac.compare_digest(bearer(header).encode("utf-8", "replace"), token.encode())
+
+
+def bearer(header: str | None) -> str:
+    """The token in an `Authorization` header, empty when there is none."""
     scheme, _, given = (header or "").partition(" ")
-    return hmac.compare_digest(given.strip().encode("utf-8", "replace"), token.encode()) and scheme.lower() == "bearer"
+    return given.strip() if scheme.lower() == "bearer" else ""
 
 
 def _create(path: Path) -> str:

@@ -17,10 +17,12 @@ from federation.engine.core import Engine
 from federation.engine.runtime import ThreadRuntime
 from federation.errors import FederationError
 from federation.intake.resources import validate
-from federation.server.app import make_wsgi
+from federation.server.app import Options, make_wsgi
+from federation.server.audit import AuditLog
 from federation.server.auth import token_from
 from federation.server.extras import Extra
 from federation.server.serve import ApiServer, parse_listen
+from federation.server.tokens import TokenFile
 from federation.store.sql import open_store
 
 _LOG = logging.getLogger(__name__)
@@ -29,10 +31,13 @@ _CLOSE_S = 5.0
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """`listen` as `host:port`; `ready` is called with the API's address once it answers."""
+    """`listen` as `host:port`; `token_file` holds an admin's token, `tokens` others' hashes; `ready` is called with the
+    API's address once it answers."""
 
     store: Path
     token_file: Path
+    tokens: Path
+    audit: Path
     listen: str
     ready: Callable[[str], None]
 
@@ -69,7 +74,7 @@ def serve(options: ServeOptions) -> None:
         validate=partial(validate, schemas=schemas()),
         clock=time.time,
         version=__version__,
-        extras=extras,
+        options=Options(tokens=TokenFile(options.tokens, time.time), audit=AuditLog(options.audit), extras=extras),
     )
     server = ApiServer(api, address)
     for number in (signal.SIGTERM, signal.SIGINT):

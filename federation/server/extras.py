@@ -1,7 +1,7 @@
 """The seam: paths and subresources that other modules add to the API without touching it.
 
 A module offers a function that returns its extras, and whoever builds the API (`controller`) hands them to
-`make_wsgi(..., extras=[...])`:
+`make_wsgi(..., options=Options(extras=[...]))`:
 
     def extras(store: Store) -> tuple[Extra, ...]:
         def show(request: Request, caller: Caller) -> Answer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,16 +19,21 @@ Patience = Callable[[float], AbstractContextManager[None]]
 _JSON = "application/json"
 _MOST_PARAMETERS = 50
 _CHUNK_BYTES = 64 * 1024
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,64}\Z")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what clients may ask for. Sizes in bytes, times in seconds."""
+    """Bounds on what clients may ask for. Sizes in bytes, times in seconds; what is about requests holds per caller."""
 
     body_bytes: int = 16 * 2**20
     header_bytes: int = 32 * 2**10
     json_depth: int = 80
-    watchers: int = 24
+    watchers: int = 64
+    watchers_per_caller: int = 48
+    requests_per_s: float = 500.0
+    requests_burst: int = 1000
+    requests_at_once: int = 48
     watch_s: float = 1800.0
     bookmark_s: float = 15.0
     receive_s: float = 30.0
@@ -39,7 +46,8 @@ class _Input(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `patience` bounds reading and writing, `is_gone` tells whether the client has hung up."""
+    """One request. `patience` bounds reading and writing, `is_gone` tells whether the client has hung up; `id` is the
+    client's own `X-Request-Id`, or a made one, `remote` the client's address."""
 
     method: str
     path: str
@@ -51,6 +59,10 @@ class Request:
     limits: Limits
     patience: Patience
     is_gone: Callable[[], bool]
+    if_none_match: str = ""
+    id: str = ""
+    remote: str = ""
+    accept: str = ""
 
     def json(self, *media_types: str) -> Any:
         """The body, of one of these media types (none: application/json).
@@ -105,6 +117,12 @@ class Request:
 _CLOSE = (("Connection", "close"),)
 
 
+def request_id(environ: Mapping[str, Any]) -> str:
+    """What a request is called in logs and answers: as its client says, else 16 random hexadecimal digits."""
+    given = str(environ.get("HTTP_X_REQUEST_ID") or "")
+    return given if _REQUEST_ID.match(given) else secrets.token_hex(8)
+
+
 def read_request(environ: Mapping[str, Any], limits: Limits) -> Request:
     """The request of a WSGI environment. Raises: Refused (400)."""
     try:
@@ -130,7 +148,18 @@ def read_request(environ: Mapping[str, Any], limits: Limits) -> Request:
         limits=limits,
         patience=environ.get("roam.patience", _patient),
         is_gone=environ.get("roam.is_gone", _never),
+        if_none_match=environ.get("HTTP_IF_NONE_MATCH") or "",
+        id=environ.get("roam.request_id") or request_id(environ),
+        remote=environ.get("REMOTE_ADDR") or "",
+        accept=environ.get("HTTP_ACCEPT") or "",
     )
+
+
+def only(request: Request, *methods: str) -> None:
+    """Raises: Refused (405), unless the request's method is one of these."""
+    if request.method not in methods:
+        allowed = ", ".join(methods)
+        raise Refused(405, f"{request.method[:20]} is not allowed here; {allowed} is", headers=(("Allow", allowed),))
 
 
 def parse_json(body: bytes, depth: int) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 
+from federation.server.access import Caller
 from federation.server.answers import Refused
 from federation.server.extras import Lines
 from federation.server.requests import Limits, Request
@@ -16,22 +18,33 @@ class Streams:
     def __init__(self, limits: Limits):
         self.stopping = threading.Event()
         self._limits = limits
-        self._slots = threading.BoundedSemaphore(limits.watchers)
+        self._lock = threading.Lock()
+        self._open: Counter[str] = Counter()
 
     def stop(self) -> None:
         """Open no more; those that are open end at their next turn."""
         self.stopping.set()
 
-    def open(self, lines: Lines, request: Request) -> Iterable[bytes]:
-        """What is to be sent; close the iterator when the client is gone. Raises: Refused (429)."""
-        if self.stopping.is_set() or not self._slots.acquire(blocking=False):
+    def open(self, lines: Lines, request: Request, caller: Caller) -> Body:
+        """What is to be sent. Raises: Refused (429): all places are taken, or `caller` has as many as one may have."""
+        with self._lock:
+            mine, all_open = self._open[caller.name], self._open.total()
+            why = ""
+            if self.stopping.is_set() or all_open >= self._limits.watchers:
+                why = f"{self._limits.watchers} watches are open already"
+            elif mine >= self._limits.watchers_per_caller:
+                why = f"{caller.name} has {mine} watches open already"
+            if not why:
+                self._open[caller.name] += 1
+        if why:
             lines.pieces.close()
-            raise Refused(
-                429,
-                f"{self._limits.watchers} watches are open already; close one or try again later",
-                headers=(("Retry-After", "5"),),
-            )
-        return _Stream(self._guarded(lines.pieces, request), self._slots)
+            raise Refused(429, f"{why}; close one or try again later", headers=(("Retry-After", "5"),))
+        return Body(self._guarded(lines.pieces, request), lambda: self._give_back(lines, caller))
+
+    def _give_back(self, lines: Lines, caller: Caller) -> None:
+        lines.pieces.close()
+        with self._lock:
+            self._open[caller.name] -= 1
 
     def _guarded(self, pieces: Generator[bytes | None], request: Request) -> Generator[bytes]:
         for piece in pieces:
@@ -43,28 +56,28 @@ class Streams:
                     yield piece
 
 
-class _Stream:
-    """What one client gets, and its slot, given back once when it is closed or at its end."""
+class Body:
+    """Pieces of an answer, and what is to be done once, when it is sent, given up or closed."""
 
-    def __init__(self, lines: Generator[bytes], slots: threading.Semaphore):
-        self._lines = lines
-        self._slots: threading.Semaphore | None = slots
+    def __init__(self, pieces: Generator[bytes], at_end: Callable[[], None]):
+        self._pieces = pieces
+        self._at_end: Callable[[], None] | None = at_end
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         try:
-            return next(self._lines)
+            return next(self._pieces)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Stop the watch."""
-        slots, self._slots = self._slots, None
+        """No more is wanted."""
+        at_end, self._at_end = self._at_end, None
         try:
-            self._lines.close()
+            self._pieces.close()
         finally:
-            if slots is not None:
-                slots.release()
+            if at_end is not None:
+                at_end()

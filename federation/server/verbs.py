@@ -1,0 +1,88 @@
+"""What a request does to objects: method and route become a verb, the verb is checked, then carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from federation.model.meta import FLEET
+from federation.server.access import Caller, refuse, refuse_role, weakest_role
+from federation.server.answers import Answer
+from federation.server.extras import Lines
+from federation.server.guard import Guard, Trail, check, fields_of
+from federation.server.objects import MERGE_PATCH, Objects
+from federation.server.requests import Request, only
+from federation.server.routes import Route
+from federation.server.watching import Watches
+
+_COLLECTION = {"GET": "list", "POST": "create"}
+_OBJECT = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_STATUS = {"GET": "get", "PUT": "update"}
+
+
+class Verbs:
+    """The verbs on collections, objects and their status. Safe to use from several threads."""
+
+    def __init__(self, objects: Objects, watches: Watches, guard: Guard):
+        self._objects = objects
+        self._watches = watches
+        self._guard = guard
+
+    def run(self, route: Route, request: Request, trail: Trail) -> Answer | Lines:
+        """Do what is asked for, if the caller may. Raises: Refused, FederationError."""
+        verbs = _COLLECTION if route.name is None else _STATUS if route.subresource else _OBJECT
+        only(request, *verbs)
+        trail.verb = verbs[request.method]
+        if trail.verb == "list" and request.flag("watch"):
+            trail.verb = "watch"
+        self._guard.begin(request, trail)
+        body = _body(route, request, trail)
+        if trail.verb in ("get", "list", "watch"):
+            return self._read(route, request, trail.verb)
+        return self._write(route, trail, body())
+
+    def _read(self, route: Route, request: Request, verb: str) -> Answer | Lines:
+        if verb == "watch":
+            return self._watches.open(route, request)
+        return self._objects.list(route, request) if verb == "list" else self._objects.get(route)
+
+    def _write(self, route: Route, trail: Trail, body: object) -> Answer:
+        if trail.verb == "create":
+            return self._objects.create(route, body)
+        if trail.verb == "patch":
+            trail.fields = fields_of(body)
+            return self._objects.patch(route, body)
+        if trail.verb == "delete":
+            return self._objects.delete(route, body)
+        if route.subresource:
+            return self._objects.replace_status(route, body)
+        return self._objects.replace(route, body)
+
+
+def may(caller: Caller, verb: str, route: Route) -> None:
+    """Raises: Refused (403), unless `caller` may do `verb` there."""
+    plural = f"{route.kind.plural}/{route.subresource}" if route.subresource else route.kind.plural
+    check(refuse(caller, verb, plural, namespaced=route.kind.namespaced, namespace=route.namespace))
+
+
+def _body(route: Route, request: Request, trail: Trail) -> Callable[[], object]:
+    """Reads the body, once the caller is known to have the right to send one. Raises: Refused."""
+    verb, kind = trail.verb, route.kind
+    if verb == "create" and kind.namespaced and route.namespace is None:
+        # The namespace stands in the body only.
+        check(refuse_role(trail.caller, weakest_role(verb, kind.plural), f"{verb} {kind.plural}"))
+        body = request.json()
+        trail.namespace = _namespace_in(body)
+        may(trail.caller, verb, Route(kind, trail.namespace or FLEET))
+        return lambda: body
+    may(trail.caller, verb, route)
+    if verb == "patch":
+        return lambda: request.json(MERGE_PATCH)
+    if verb == "delete" and request.length == "0":
+        return lambda: None
+    return request.json
+
+
+def _namespace_in(body: object) -> str:
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
+    return namespace if isinstance(namespace, str) else FLEET
