@@ -158,7 +158,7 @@ def plan_resources(
     from federation.model.subcluster import SubCluster
     from federation.planner.decide import Judgement
     from federation.planner.request import prepare
-    from federation.planner.world import World, conflicts
+    from federation.planner.world import World
 
     everything = tuple(resources)
     subclusters = tuple(each for each in everything if isinstance(each, SubCluster))
@@ -171,7 +171,7 @@ def plan_resources(
     )
     places, images = _places(subclusters), _images(subclusters)
     request = prepare(world, policy_engines(), places, now, images=images, fixed=held)
-    found = conflicts(request.view, request.engines)
+    found = request.conflicts
     if found:
         lines = sorted({f"{key}: {message}" for key, messages in found.items() for message in messages})
         raise InvalidInputs(tuple(InvalidInput(line) for line in lines))

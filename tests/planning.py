@@ -20,9 +20,10 @@ from federation.planner.world import World
 from policies.compliance import ENGINE as COMPLIANCE
 from policies.cost import ENGINE as COST
 from policies.locality import ENGINE as LOCALITY
+from policies.prefer import ENGINE as PREFER
 from policies.spread import ENGINE as SPREAD
 
-ENGINES = (COMPLIANCE, COST, LOCALITY, SPREAD)
+ENGINES = (COMPLIANCE, COST, LOCALITY, PREFER, SPREAD)
 CLOUDS = {"gce": "gcp", "ec2": "aws", "azure": "azure"}
 
 

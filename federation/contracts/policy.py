@@ -126,7 +126,8 @@ class Ceiling:
 @dataclass(frozen=True)
 class Opinion:
     """One engine's opinion. `denied` [S, C], or None for no denial. `prices`: term name -> [S, C], for the whole
-    service with all its replicas (a part of the replicas costs that part); NaN: no price known, not a candidate."""
+    service with all its replicas (a part of the replicas costs that part); NaN: no price known, not a candidate.
+    `ranks` [S, C]: an order of preference that comes before all prices, 0 the most preferred; None: all alike."""
 
     denied: Bools | None = None
     prices: Mapping[str, Floats] = field(default_factory=dict)
@@ -134,6 +135,7 @@ class Opinion:
     limits: tuple[PairLimit, ...] = ()
     spread: tuple[SpreadTerm, ...] = ()
     ceilings: tuple[Ceiling, ...] = ()
+    ranks: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from federation.errors import InvalidInput
@@ -188,4 +188,6 @@ def _options(annotation: Any) -> list[Any]:
         return _options(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
         return [option for argument in typing.get_args(annotation) for option in _options(argument)]
+    if isinstance(annotation, type) and issubclass(annotation, RootModel):
+        return _options(annotation.model_fields["root"].annotation)
     return [annotation]

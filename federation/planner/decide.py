@@ -134,9 +134,10 @@ class Judgement:
             stop=any(reason.stop for reason in rules),
         )
 
-    def rank(self, key: Key, subcluster: str) -> int:  # noqa: ARG002
-        """The place in the service's order of preference, 0 the most preferred."""
-        return 0
+    def rank(self, key: Key, subcluster: str) -> int:
+        """The place in the service's order of preference, 0 the most preferred; 0 for what the plan does not know."""
+        found, ranks = self._find(key, subcluster), self.request.ranks
+        return 0 if found is None or ranks is None else int(ranks[found])
 
     def objection(self, key: Key, subcluster: str) -> str:
         """Why the service could not be started there now, all others as planned: rule, health, price or room; "" when

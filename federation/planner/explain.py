@@ -13,10 +13,10 @@ from federation.errors import InvalidInput
 from federation.model.meta import Key
 from federation.model.plan import Candidate, Plan, PlannedService
 from federation.planner.ledger import CALLERS, DIGITS, Ledger
-from federation.planner.obstacles import Obstacles, obstacles, open_rows, rows_using
+from federation.planner.obstacles import PASSING, Obstacles, obstacles, open_rows, rows_using
 from federation.planner.request import PlanRequest
 from federation.planner.state import State
-from federation.planner.wording import decimals, difference, equation, money, tally
+from federation.planner.wording import decimals, difference, equation, money, nth, tally
 
 if TYPE_CHECKING:
     from federation.contracts.policy import Bools, Floats, Ints
@@ -58,10 +58,14 @@ class Explainer:
         return np.asarray(good)
 
     def reasons(self, service: int) -> tuple[str, ...]:
-        """The choice against the next best, and a summary of who is out; for an unplaced service the summary only."""
+        """The choice against the next best, how far down the order of preference it is, and a summary of who is out;
+        for an unplaced service the summary only."""
         found = []
         if self.state.placed(service):
             found.append(self._choice(service))
+        preferred = self._preferred(service)
+        if preferred:
+            found.append(preferred)
         summary = self._summary(service)
         if summary:
             found.append(summary)
@@ -87,7 +91,7 @@ class Explainer:
         if not state.options.listed[service]:
             row = self._total[service].copy()
             row[state.counts[service] > 0] = np.inf
-            best = int(row.argmin()) if subcluster is None else subcluster
+            best = self._first(service, np.eye(len(row), dtype=np.int64), row) if subcluster is None else subcluster
             if not np.isfinite(row[best]):
                 return None
             terms = self.ledger.terms_alone(service, best)
@@ -97,7 +101,15 @@ class Explainer:
         rows = open_rows(state, service, rows)
         if not len(rows):
             return None
-        return self._alternative(service, rows[int(np.argmin(state.option_costs(service, rows)))])
+        return self._alternative(service, rows[self._first(service, rows, state.option_costs(service, rows))])
+
+    def _first(self, service: int, rows: Ints, costs: Floats) -> int:
+        """Which of the rows comes first: the most preferred, of these the cheapest; impossible ones cost infinitely."""
+        ranks = self.request.ranks
+        if ranks is None:
+            return int(costs.argmin())
+        depth = rows @ ranks[service] / rows.sum(axis=1)
+        return int(np.lexsort((costs, depth, np.isinf(costs)))[0])
 
     def _alternative(self, service: int, row: Ints) -> Alternative:
         terms = self.ledger.terms_at(service, row)
@@ -161,7 +173,44 @@ class Explainer:
         delta = other.cost_usd_per_hour - total
         places = self._places(total, other)
         shown = difference(delta, change, places)
-        return f"{self.where(other.row)}: {money(other.cost_usd_per_hour, places)} ({shown})"
+        text = f"{self.where(other.row)}: {money(other.cost_usd_per_hour, places)} ({shown})"
+        choices = self._choices(service, other.row)
+        return text if choices == self._choices(service, self.state.counts[service]) else f"{text}, {choices}"
+
+    def _choices(self, service: int, row: Ints) -> str:
+        """`2nd choice`, or `1st and 2nd choice` of a divided service; nothing where none is preferred."""
+        ranks = self.request.ranks
+        if ranks is None or not ranks[service].any():
+            return ""
+        used = sorted(set(ranks[service][row > 0].tolist()))
+        return " and ".join(nth(rank + 1) for rank in used) + " choice" if used else ""
+
+    def _preferred(self, service: int) -> str:
+        """`preferred: 2nd choice, 1st is full`."""
+        row, ranks = self.state.counts[service], self.request.ranks
+        choices = self._choices(service, row)
+        if ranks is None or not choices:
+            return ""
+        before = int(ranks[service][row > 0].min())
+        passed = [] if self.request.problem.fixed[service] else range(before)
+        return ", ".join(
+            [f"preferred: {choices}", *(f"{nth(rank + 1)} {self._passed(service, rank)}" for rank in passed)]
+        )
+
+    def _passed(self, service: int, rank: int) -> str:
+        """Why the service stands in no sub-cluster of that rank."""
+        ranks = self.request.ranks
+        columns = [] if ranks is None else np.flatnonzero(ranks[service] == rank).tolist()
+        if not columns:
+            return "matches no sub-cluster"
+        out = [self.obstacles(service, column) for column in columns]
+        if any(each is None for each in out):
+            return "has room"
+        open_ = [each for each in out if each is not None and not each.denied]
+        if not open_:
+            return "is denied"
+        passing = [[reason.short for reason in each.reasons if reason.code in PASSING] for each in open_]
+        return f"is {passing[0][0]}" if all(passing) else "is full"
 
     def _summary(self, service: int) -> str:
         """`0/5 sub-clusters: 3 outside [EU], 1 lacks pci-dss, 1 has 2 of 6 CPU left`; nothing when nobody is out."""

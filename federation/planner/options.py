@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from federation.planner.problem import Problem, SpreadRule
+from federation.planner.problem import TOLERANCE, Problem, SpreadRule
 
 if TYPE_CHECKING:
     from federation.contracts.policy import Bools, Floats, Ints
@@ -85,6 +85,8 @@ class Options:
         allowed = problem.allowed[service]
         if rules:
             price = problem.unary[service]
+            if problem.ordinal is not None:
+                price = price + problem.ordinal[service]
             order = b"" if 2 ** len(allowed) <= MAX_SETS else np.argsort(price, kind="stable").tobytes()
             key = (replicas, allowed.tobytes(), order, *(id(rule) for rule in rules))
             rows = self._shared.get(key)
@@ -93,9 +95,12 @@ class Options:
         else:
             rows = np.eye(len(allowed), dtype=np.int64)[allowed] * replicas
         stay = self._stay(service, replicas, rules)
-        if stay is None:
+        if stay is not None:
+            rows = np.concatenate([stay[None], rows[(rows != stay).any(axis=1)]])
+        if problem.ranks is None or problem.rank_limit is None:
             return rows
-        return np.concatenate([stay[None], rows[(rows != stay).any(axis=1)]])
+        depth = rows @ problem.ranks[service] / np.maximum(rows.sum(axis=1), 1)
+        return np.asarray(rows[depth <= problem.rank_limit[service] + TOLERANCE])
 
     def _stay(self, service: int, replicas: int, rules: tuple[SpreadRule, ...]) -> Ints | None:
         current = self._problem.current[service]

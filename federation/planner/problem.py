@@ -76,7 +76,8 @@ class Problem:
     `allowed` [S, C]; `unary` [S, C] finite, for the whole service; `demand` [S, R] of one replica; `capacity` [C, R],
     infinite where unlimited; `weight` [K, E] and `price` [K, C, C] of the calls; `barrier` [E] indexes `forbidden`
     [B, C, C], -1: no limit; `current` [S, C] committed counts; `fixed` [S] keeps `current` as it is, whatever it is;
-    `held` [S]: runs somewhere now, so a new service never takes its place.
+    `ordinal` [S, C]: what is no money and weighs more than all of it; `rank_limit` [S]: how far down its order of
+    preference, by `ranks` [S, C], a replica may stand on average.
     """
 
     replicas: Ints
@@ -94,6 +95,9 @@ class Problem:
     fixed: Bools
     spread: Mapping[int, tuple[SpreadRule, ...]] = field(default_factory=dict)
     limits: tuple[SpendLimit, ...] = ()
+    ordinal: Floats | None = None
+    ranks: Ints | None = None
+    rank_limit: Floats | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -104,10 +108,14 @@ class Problem:
         """[S] whether a service runs somewhere now."""
         return np.asarray(self.current.sum(axis=1) > 0)
 
+    def stands(self) -> Bools:
+        """[S] whether a service runs, and may stay in each place it runs in; held where it is or not."""
+        return self.held() & ~((self.current > 0) & ~self.allowed).any(axis=1)
+
     def stay_usd(self) -> Floats:
         """[S] what a move has to save at least; zero for a service that runs nowhere it may be."""
         total = self.current.sum(axis=1)
         share = self.current / np.maximum(total, 1)[:, None]
-        legal = (total > 0) & ~((self.current > 0) & ~self.allowed).any(axis=1) & ~self.fixed
+        legal = self.stands() & ~self.fixed
         cost = np.asarray((share * self.unary).sum(axis=1))
         return np.where(legal, STAY_SHARE * cost + STAY_USD_PER_HOUR, 0.0)

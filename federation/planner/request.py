@@ -16,7 +16,7 @@ from federation.model.placement import Target
 from federation.planner.feasibility import infeasible, runs_images, runs_there
 from federation.planner.problem import Problem, SpendLimit, SpreadRule
 from federation.planner.taints import avoidance
-from federation.planner.world import World, build_view, notices
+from federation.planner.world import World, build_view, conflicts, notices
 
 if TYPE_CHECKING:
     from federation.contracts.policy import Bools, Floats, Ints
@@ -81,6 +81,20 @@ class PlanRequest:
     def limits(self) -> tuple[PairLimit, ...]:
         """Every hard limit on calls."""
         return tuple(limit for opinion in self.opinions for limit in opinion.limits)
+
+    @cached_property
+    def ranks(self) -> Ints | None:
+        """[S, C] each service's order of preference, 0 the most preferred; None where nobody prefers anything. Of
+        several engines' orders the first one's decides, then the next one's."""
+        result = None
+        for ranks in (opinion.ranks for opinion in self.opinions if opinion.ranks is not None):
+            result = ranks if result is None else result * (int(ranks.max(initial=0)) + 1) + ranks
+        return result
+
+    @cached_property
+    def conflicts(self) -> dict[Key, tuple[str, ...]]:
+        """What is contradictory in the policies, by service; each message names both sides."""
+        return conflicts(self.view, self.engines)
 
     @cached_property
     def problem(self) -> Problem:
@@ -194,6 +208,7 @@ def _problem(request: PlanRequest) -> Problem:
         fixed=fixed,
         spread=_spread(request),
         limits=spend,
+        ranks=request.ranks,
     )
 
 

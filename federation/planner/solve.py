@@ -11,6 +11,7 @@ from federation.planner.bound import part_cost, slack_for_staying, star_bound
 from federation.planner.construct import construct, make_room
 from federation.planner.exact import solve_group
 from federation.planner.options import Options
+from federation.planner.preference import by_preference, climb, within_preference
 from federation.planner.problem import Problem
 from federation.planner.search import components, improve
 from federation.planner.state import State
@@ -30,6 +31,8 @@ NODES_PER_SERVICE = 8
 """What setting up a search costs, in nodes for each service in it."""
 SETTLED_NODES = 2000
 """Of these, how many may go to parts of which nothing is new."""
+CLIMBS = 3
+"""How often the cheapest placement within everybody's preference is looked for."""
 WHOLE_SERVICES = 18
 WHOLE_NODES = 30000
 """The same for the fleet's services all at once, when they are few and compete for room."""
@@ -54,12 +57,35 @@ class _Proof:
 
 
 def solve(problem: Problem) -> Solution:
-    """As many services placed as can be found room for, then as cheaply as can be found. Deterministic."""
+    """As many services placed as can be found room for, then as far up their orders of preference, then as cheaply.
+
+    With `problem.ranks`, the bound is on placements that go no further down those orders. Deterministic."""
     options = Options(problem)
     if 0 in problem.shape:
         empty = State(problem, options)
         return Solution(empty.counts, 0.0, empty)
-    state = construct(problem, options)
+    if problem.ranks is None:
+        state = construct(problem, options)
+        return Solution(state.counts, _optimise(state), state)
+    preferring = by_preference(problem, problem.ranks)
+    first = construct(preferring, Options(preferring))
+    _optimise(first)
+    bound, state = 0.0, first
+    for _ in range(CLIMBS):
+        within = within_preference(problem, problem.ranks, state.counts)
+        second = State(within, Options(within))
+        second.load(state.counts)
+        bound = _optimise(second)
+        state = State(problem, options)
+        state.load(second.counts)
+        if not climb(state, problem.ranks):
+            break
+    return Solution(state.counts, bound, state)
+
+
+def _optimise(state: State) -> float:
+    """Make the placement as cheap as can be found; returns a lower bound, USD per hour."""
+    problem = state.problem
     improve(state)
     if make_room(state):
         improve(state)
@@ -68,7 +94,7 @@ def solve(problem: Problem) -> Solution:
     whole = _solve_whole(state, all_proven=len(proven) == len(parts))
     if not whole:
         improve(state)
-    return Solution(state.counts, _bound(state, parts, proven, whole=whole), state)
+    return _bound(state, parts, proven, whole=whole)
 
 
 def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, _Proof]:

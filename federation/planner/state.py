@@ -34,6 +34,8 @@ class State:
         self._caps = _Caps(problem)
         self.stay_usd = problem.stay_usd()
         self.cost_at: Floats = problem.unary + self.stay_usd[:, None] * (1.0 - self._kept_alone())
+        if problem.ordinal is not None:
+            self.cost_at += problem.ordinal
         self.blocked: Ints = np.zeros((services, subclusters), dtype=np.int64)
         self.diagonal: Floats = np.einsum("kcc->kc", problem.price).copy()
         self._has_barriers = bool((problem.barrier >= 0).any())

@@ -61,6 +61,12 @@ def _signed(amount: float, places: int) -> str:
     return text if text.startswith("-") else f"+{text}"
 
 
+def nth(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, ... 11th, ..."""
+    last = 0 if 10 < number % 100 < 20 else number % 10
+    return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(last, "th")
+
+
 def tally(shorts: Sequence[str]) -> str:
     """`3 outside [EU], 1 lacks pci-dss`: each text with how often it is there, the most frequent first."""
     counts: dict[str, int] = {}
