@@ -28,6 +28,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "pause": ("federation.cli.migrations:PAUSE", "hold a move where it is"),
     "resume": ("federation.cli.migrations:RESUME", "let a paused move go on"),
     "unpin": ("federation.cli.unpin", "let the planner move a service again that was moved by hand"),
+    "cordon": ("federation.cli.cordon:CORDON", "no new work for a sub-cluster"),
+    "uncordon": ("federation.cli.cordon:UNCORDON", "work for a sub-cluster again"),
+    "drain": ("federation.cli.drain", "move everything away from a sub-cluster"),
     "sandbox": ("federation.cli.sandbox", "four local sub-clusters on this machine: up, down, status"),
     "demo": ("federation.cli.demo", "a shop that roams under load, in the sandbox"),
 }
@@ -130,9 +133,6 @@ def _options(words: list[str]) -> list[str]:
     return words[: words.index("--")] if "--" in words else words
 
 
-def _help() -> str:
-    width = max(len(verb) for verb in VERBS)
-    verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, (_, summary) in VERBS.items())
 def _obey_colour(words: list[str]) -> list[str]:
     """`words` without `--color WHEN`, which is obeyed. Raises: InvalidInput."""
     ours = _options(words)
@@ -151,6 +151,9 @@ def _obey_colour(words: list[str]) -> list[str]:
     return kept + words[len(ours) :]
 
 
+def _help() -> str:
+    width = max(len(verb) for verb in VERBS)
+    verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, (_, summary) in VERBS.items())
     return f"""usage: roam VERB [options]
 
 One federation of on-premises clusters, GCE, EC2 and Azure.
@@ -159,10 +162,10 @@ One federation of on-premises clusters, GCE, EC2 and Azure.
 
   roam VERB --help    what a verb takes
   roam --version      {__version__}
+  --color WHEN        auto, always or never; or $NO_COLOR
   --debug             show where an unexpected error came from (or ROAM_DEBUG=1)
 
 New here? `roam demo`, or `roam sandbox up` and `roam apply -f examples/shop`.
-  --color WHEN        auto, always or never; or $NO_COLOR
 Exit codes: {_EXITS}."""
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from federation.cli.client import Client, path_of
 from federation.cli.columns import age
 from federation.cli.moving import bar, find_move, follow, is_open, outcome, phase, place_of, refuse_ended, service_of
-from federation.cli.output import as_list, note, print_json, print_table, print_yaml
+from federation.cli.output import as_list, note, print_json, print_yaml
 from federation.cli.parsing import Verb, add_connection, add_namespace, add_timeout, connect, split_name
+from federation.cli.table import print_table
 from federation.errors import Expired, FederationError, InvalidInput
 
 Object = Mapping[str, Any]

@@ -48,13 +48,19 @@ def service_of(migration: Object) -> str:
     return f"{migration['metadata']['namespace']}/{migration['spec']['service']}"
 
 
+def message_of(migration: Object) -> str:
+    """What it says of itself beyond its weight, which the bar shows."""
+    status = migration["status"]
+    return "" if status["message"].startswith(f"{status['weight']} % of the traffic") else str(status["message"])
+
+
 def progress_of(migration: Object) -> str:
     """One line: how far it is."""
     spec, status = migration["spec"], migration["status"]
     parts = [
         bar(status["weight"]),
         f"{phase(migration)}: {service_of(migration)} from {spec['source']} to {spec['target']}",
-        status["message"],
+        message_of(migration),
     ]
     return "  ".join(part for part in parts if part)
 
