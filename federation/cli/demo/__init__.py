@@ -18,6 +18,8 @@ def configure(parser: ArgumentParser) -> None:
         "Four sub-clusters on this machine, a shop, its plan, and under load:\n"
         "  (a) a service migrated by command\n"
         "  (b) the sub-cluster it runs in killed hard\n"
+        "  (c) a residency rule added that forbids where it runs\n"
+        "  (d) a sub-cluster drained\n"
         "Ends 0 when every bar was met, 1 when one was missed."
     )
     parser.add_argument("--rate", type=float, default=150.0, metavar="N", help="requests per second (default: 150)")
@@ -31,8 +33,9 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(options: Any) -> int:
     """Play, judge, report; the exit code. Raises: FederationError when the play could not be played."""
-    from federation.cli.demo.play import Options, Play, remove
+    from federation.cli.demo.play import Play, remove
     from federation.cli.demo.screen import Screen
+    from federation.cli.demo.stage import Options
     from federation.errors import InvalidInput
 
     if not (options.examples / "shop").is_dir():

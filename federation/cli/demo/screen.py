@@ -37,9 +37,9 @@ class Screen:
         self._latencies: deque[float] = deque(maxlen=HISTORY)
         self._figures: Figures | None = None
         self._sent = self._failed = self._retried = 0
-        self._move: tuple[str, str, int] | None = None
+        self._moves: dict[str, tuple[str, int]] = {}
+        self._told: dict[str, str] = {}
         self._live = Live(console=self._console, refresh_per_second=8, transient=True)
-        self._last_line = ""
 
     def __enter__(self) -> Screen:
         if self._console.is_terminal:
@@ -80,16 +80,16 @@ class Screen:
 
     def move(self, service: str, phase: str, weight: int) -> None:
         """How far a migration is; a change of phase or weight is a line too."""
-        self._move = (service, phase, weight)
+        self._moves[service] = (phase, weight)
         line = f"{service}: {phase}" + (f", {weight} % of the traffic moved" if phase == "Shifting" else "")
-        if line != self._last_line:
-            self._last_line = line
+        if line != self._told.get(service):
+            self._told[service] = line
             self.step(line)
         self._refresh()
 
     def settle(self) -> None:
-        """The migration is over: take its bar away."""
-        self._move = None
+        """The migrations are over: take their bars away."""
+        self._moves, self._told = {}, {}
         self._refresh()
 
     def result(self, report: Report) -> None:
@@ -97,9 +97,9 @@ class Screen:
         self.title("What was measured")
         table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
         for column in ("act", "from", "to"):
-            table.add_column(column, no_wrap=True)
+            table.add_column(column)
         for column in ("s", "requests", "failed", "retried", "p50 ms", "p99 ms", "before"):
-            table.add_column(column, justify="right", no_wrap=True)
+            table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
         for act in report["acts"]:
             names = ("from", "to", "seconds", "requests", "failed", "retried", "p50_ms", "p99_ms", "p99_before_ms")
             table.add_row(f"{act['name']} {act['service']}", *(_cell(act[name]) for name in names))
@@ -129,11 +129,12 @@ class Screen:
             rows.add_row("latency", f"p50 {p50:.1f} ms   p99 {p99:.1f} ms")
             rows.add_row("p99", Text(sparkline(list(self._latencies)), style="cyan"))
         parts: list[RenderableType] = [rows]
-        if self._move is not None:
-            service, phase, weight = self._move
-            bar = Table.grid(padding=(0, 2))
-            bar.add_row(Text(f"{service} {phase}"), ProgressBar(total=100, completed=weight, width=40), f"{weight} %")
-            parts.append(bar)
+        if self._moves:
+            bars = Table.grid(padding=(0, 2))
+            for service, (phase, weight) in sorted(self._moves.items()):
+                bar = ProgressBar(total=100, completed=weight, width=40)
+                bars.add_row(Text(f"{service} {phase}"), bar, f"{weight} %")
+            parts.append(bars)
         return Panel(Group(*parts), title="the shop under load", border_style="cyan", expand=False)
 
 
