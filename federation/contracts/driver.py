@@ -29,13 +29,13 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One microservice as one sub-cluster shall run it. `revision` changes whenever what its pods are made of does:
-    `template`, a Kubernetes pod template, `ports`, and those of `objects` that pods are made from.
+    """One microservice as one sub-cluster shall run it. `revision` changes whenever anything else here does except
+    `replicas`, `labels` and `min_available`. A pod that would be made just the same is kept, and is of the new revision.
 
-    `objects` are the Kubernetes objects it came from or refers to. A `Job` among them runs to its end instead of for
-    ever: once it ended it is not run again before it was deleted, whatever else changes. `min_available`: how many of
-    the replicas stay ready while they are replaced (None: all but one, at least one); for single writers it does not
-    hold."""
+    `template` is a Kubernetes pod template; `objects` the Kubernetes objects it came from or refers to. A `Job` among
+    them runs to its end instead of for ever: once it ended it is not run again before it was deleted, whatever changes.
+    `min_available`: how many replicas stay ready while they are replaced (None: all but one, at least one); for single
+    writers it does not hold."""
 
     key: Key
     revision: str

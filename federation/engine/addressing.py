@@ -14,7 +14,7 @@ from federation.engine.links import SubClusterLink
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.subcluster import Gateway
-from federation.reconcile.workload import build_workload, spoken_words
+from federation.reconcile.workload import build_workload, least_available, spoken_words
 
 DEFAULT_FIRST_PORT = 20000
 
@@ -98,6 +98,11 @@ class WorkloadBuilder:
         """Services that may call `key` under one of its names, and so carry its address."""
         return frozenset().union(*(self._speakers.get(name, set()) for name in self._names.get(key, ())))
 
+    def neighbours(self, key: Key) -> frozenset[Key]:
+        """Services that `key` may talk to, either way: a superset, as `callers`."""
+        called = (self._owners.get(word, set()) for word in self._words.get(key, ()))
+        return self.callers(key).union(*called) - {key}
+
     def build(self, service: Microservice, link: SubClusterLink, replicas: int) -> Workload:
         """The workload of `service` for the sub-cluster of `link`."""
         slot = (service.key, link.name)
@@ -110,7 +115,9 @@ class WorkloadBuilder:
         if kept is None or kept[0] != version:
             kept = self._built[slot] = (version, *self._rebuilt(service, link, address, kept))
         workload = kept[2]
-        return workload if workload.replicas == replicas else replace(workload, replicas=replicas)
+        if workload.replicas == replicas:
+            return workload
+        return replace(workload, replicas=replicas, min_available=least_available(service, replicas))
 
     def _rebuilt(
         self,

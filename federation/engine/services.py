@@ -14,6 +14,7 @@ from federation.engine.cache import Cache
 from federation.engine.gateways import GatewayLink
 from federation.engine.journal import Journal
 from federation.engine.links import SubClusterLink
+from federation.engine.rollouts import job_ended, look_again_at, rollout_facts, updated_replicas, with_rollout
 from federation.model.meta import Condition, Key, with_condition
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
@@ -95,7 +96,11 @@ class ServiceReconciler:
             self._report(service, placement)
         elif placement is not None and migration is None:
             self._clear(key)
-        return waits_until(migration, world.runtime.now()) if migration is not None else None
+        now = world.runtime.now()
+        times = [waits_until(migration, now)] if migration is not None else []
+        if service is not None and placement is not None:
+            times.append(look_again_at(service, _latest(world.journal, placement), now))
+        return min((time for time in times if time is not None), default=None)
 
     # Facts
 
@@ -244,6 +249,8 @@ class ServiceReconciler:
     ) -> bool:
         """Send the steps towards what is wanted; whether copies are left that are to go."""
         links = self._world.links
+        if service is not None and job_ended(service, placement):
+            return False
         wanted = desired_replicas(placement, migration) if service is not None else {}
         ready_links = {name: link for name, link in links.items() if link.ready_for(key)}
         workloads: dict[str, Workload] = {}
@@ -256,6 +263,10 @@ class ServiceReconciler:
             observed={name: link.state(key) for name, link in ready_links.items()},
             allowed=frozenset(name for name in workloads if self._world.rules.forbidden(key, name) == ""),
             retirable=self._retirable(key, service, placement, wanted),
+            uncertain=any(
+                name in links and name not in ready_links and links[name].pulse.health != "Lost" for name in wanted
+            ),
+            first=migration.spec.target if migration is not None else "",
         )
         for step in plan_delivery(facts):
             self._carry_out(key, service or placement, step, workloads)
@@ -298,18 +309,27 @@ class ServiceReconciler:
         """What runs, as status of the placement: numbers and messages by sub-cluster, and whether it is available."""
         world, key = self._world, service.key
         placement = _latest(world.journal, placement)
+        now = world.runtime.now()
+        rollout = rollout_facts(service, placement, world.links, world.workloads)
         running = []
         for name, link in sorted(world.links.items()):
             state = link.workloads.get(key)
             message = link.failure_of(key) or (state.message if state is not None else "")
             if state is not None or message:
                 replicas = len(state.pods) if state is not None else 0
+                updated = updated_replicas(rollout, name)
                 running.append(
-                    Running(subcluster=name, replicas=replicas, ready=ready_replicas(state), message=message)
+                    Running(
+                        subcluster=name,
+                        replicas=replicas,
+                        ready=ready_replicas(state),
+                        updated=updated,
+                        message=message,
+                    )
                 )
         wanted = {target.subcluster for target in placement.spec.targets}
         ready = sum(entry.ready for entry in running if entry.subcluster in wanted)
-        condition = _availability(service, ready, wanted, running, world.runtime.now())
+        condition = _availability(service, ready, wanted, running, now)
         status = placement.status.model_copy(
             update={
                 "running": tuple(running),
@@ -317,6 +337,7 @@ class ServiceReconciler:
                 "observed_generation": placement.metadata.generation,
             }
         )
+        status = with_rollout(service, status, rollout, now)
         if status != placement.status:
             world.journal.update(placement.model_copy(update={"status": status}))
 

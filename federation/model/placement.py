@@ -15,12 +15,27 @@ class Target(Value):
 
 
 class Running(Value):
-    """What is observed there."""
+    """What is observed there; `updated`: how many of the ready ones are of the microservice's present template."""
 
     subcluster: Name
     replicas: int
     ready: int
+    updated: int = 0
     message: str = ""
+
+
+class Rollout(Value):
+    """How far the microservice's present template has come. `generation`: of which microservice it is told;
+    `replicas`: how many are wanted; `updated`: how many pods have it, `ready`: how many of them are ready; `old`: how
+    many pods of other templates are left; `done`: all were ready once; `since`: the last time that it came further."""
+
+    generation: int = 0
+    replicas: int = 0
+    updated: int = 0
+    ready: int = 0
+    old: int = 0
+    done: bool = False
+    since: Timestamp = 0.0
 
 
 class Overtaken(Value):
@@ -59,6 +74,7 @@ class PlacementStatus(Value):
 
     proposed: Proposal | None = None
     running: tuple[Running, ...] = ()
+    rollout: Rollout | None = None
     overtaken: tuple[Overtaken, ...] = ()
     conditions: tuple[Condition, ...] = ()
     observed_generation: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +13,10 @@ from federation.contracts.driver import Workload
 from federation.model.microservice import Microservice
 from federation.model.podtemplate import config_variables, containers, environment, rewrite, rewrite_objects
 from federation.model.subcluster import SubCluster
+from federation.reconcile.desired import min_available
 
 SERVICE_LABEL = "roam.federation/service"
+UID_LABEL = "roam.federation/uid"
 _WORD = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 Addresses = Mapping[tuple[str, int], str]
 
@@ -24,7 +27,7 @@ def build_workload(
     """The workload. `addresses`: (service name, port) -> host:port of the gateway there, for sub-clusters that need
     addresses rewritten; None where names resolve by themselves.
 
-    Equal arguments give an equal revision in every process; `replicas` is not part of it."""
+    Equal arguments give an equal revision in every process; numbers of replicas are not part of it."""
     template: Mapping[str, Any] = service.spec.template
     objects: tuple[Mapping[str, Any], ...] = service.spec.objects
     if addresses is not None:
@@ -33,7 +36,7 @@ def build_workload(
         template = rewrite(template, addresses, namespace)
     template = _with_environment(template, subcluster.spec.overrides.env)
     ports = service.spec.ports
-    content = [template, [port.model_dump(mode="json") for port in ports], objects]
+    content = [template, [port.model_dump(mode="json") for port in ports], [_unscaled(item) for item in objects]]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return Workload(
         key=service.key,
@@ -41,9 +44,25 @@ def build_workload(
         replicas=replicas,
         template=template,
         ports=ports,
-        labels={**service.metadata.labels, SERVICE_LABEL: service.metadata.name},
+        labels={**service.metadata.labels, SERVICE_LABEL: service.metadata.name, UID_LABEL: service.metadata.uid},
         objects=objects,
+        min_available=least_available(service, replicas),
     )
+
+
+def least_available(service: Microservice, replicas: int) -> int:
+    """How many of `replicas` in one place must stay ready: their part of the whole, rounded up, so that all places
+    together keep the whole whatever the others do."""
+    whole = min_available(service.spec.replicas, service.spec.disruption.min_available)
+    return min(replicas, math.ceil(whole * replicas / max(service.spec.replicas, 1)))
+
+
+def _unscaled(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A workload's object without its number of replicas: to scale is not to change."""
+    spec = item.get("spec")
+    if not isinstance(spec, Mapping) or "replicas" not in spec:
+        return item
+    return {**item, "spec": {key: value for key, value in spec.items() if key != "replicas"}}
 
 
 def spoken_words(service: Microservice) -> frozenset[str]:

@@ -278,7 +278,8 @@ def test_one_writer_is_gone_before_the_next_starts(agent: RunningAgent) -> None:
     agent.driver.apply(Workload(first.key, "1", 1, first.template, objects=stateful), deadline_s=5)
     view = View(agent.driver, 5)
     view.until(lambda view: view.ready(KEY) == 1, WITHIN_S)
-    agent.driver.apply(Workload(first.key, "2", 1, first.template, objects=stateful), deadline_s=5)
+    second = workload("sleep", "1001")
+    agent.driver.apply(Workload(first.key, "2", 1, second.template, objects=stateful), deadline_s=5)
 
     def renewed(view: View) -> bool:
         assert len(view.workloads[KEY].pods) <= 1

@@ -31,7 +31,8 @@ def start_turns() -> asyncio.Semaphore:
 
 @dataclass(frozen=True)
 class PodPlan:
-    """Everything a pod is made from. `ports`: service port to pod port; `path` the search path for programs."""
+    """Everything a pod is made from. `ports`: service port to pod port; `path` the search path for programs; `content`
+    is equal for pods that are made the same, whatever their revision was called."""
 
     identity: Identity
     revision: str
@@ -41,6 +42,7 @@ class PodPlan:
     path: str
     config: Configuration = field(repr=False)
     turns: asyncio.Semaphore = field(default_factory=start_turns, repr=False)
+    content: str = ""
 
     @property
     def scratch(self) -> Path:

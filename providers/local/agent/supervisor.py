@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import json
 import logging
 import secrets
 import time
@@ -53,7 +54,7 @@ class Place:
 @dataclass(frozen=True)
 class Order:
     """A workload, checked: `ports` maps each service port to the pod's port; `requests` is what one pod reserves; `job`
-    when it runs to an end."""
+    when it runs to an end; `content` tells what its pods are made of."""
 
     workload: Workload
     template: Template
@@ -61,6 +62,7 @@ class Order:
     requests: Mapping[str, float]
     one_writer: bool
     job: JobSpec | None = None
+    content: str = ""
 
 
 def prepare(workload: Workload) -> Order:
@@ -75,7 +77,15 @@ def prepare(workload: Workload) -> Order:
             )
         ports[port.port] = target
     requests = {resource: template.request(resource) for resource in RESOURCES}
-    return Order(workload, template, ports, requests, has_one_writer(workload.objects), job_of(workload.objects))
+    one_writer, job = has_one_writer(workload.objects), job_of(workload.objects)
+    return Order(workload, template, ports, requests, one_writer, job, _content(workload, ports))
+
+
+def _content(workload: Workload, ports: Mapping[int, int]) -> str:
+    """A hash of what pods are made of."""
+    configuration = [item for item in workload.objects if item.get("kind") in ("ConfigMap", "Secret")]
+    text = json.dumps([workload.template, sorted(ports.items()), configuration], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass
@@ -228,9 +238,9 @@ class Supervisor:
         self._publish(entry)
 
     def _plan_service(self, entry: Entry) -> Steps:
-        revision = entry.order.workload.revision
+        content = entry.order.content
         views = [
-            PodView(pod.name, pod.plan.revision == revision, pod.ready, pod.stopping, self._orders[pod.name])
+            PodView(pod.name, pod.plan.content == content, pod.ready, pod.stopping, self._orders[pod.name])
             for pod in entry.pods.values()
         ]
         return plan_pods(
@@ -273,7 +283,7 @@ class Supervisor:
     def _start_pod(self, entry: Entry) -> Pod:
         order = entry.order
         key, revision = order.workload.key, order.workload.revision
-        digest = hashlib.sha256(revision.encode()).hexdigest()[:6]
+        digest = order.content[:6]
         name = f"{key.name}-{digest}-{secrets.token_hex(3)[:5]}"
         address = self._take_address()
         identity = Identity(
@@ -288,6 +298,7 @@ class Supervisor:
         plan = PodPlan(
             identity=identity,
             revision=revision,
+            content=order.content,
             template=order.template,
             ports=order.ports,
             directory=self.place.directory / "pods" / f"{key.namespace}_{name}",
@@ -347,7 +358,7 @@ class Supervisor:
                 key=workload.key,
                 revision=workload.revision,
                 replicas=entry.replicas,
-                pods=tuple(_state(pod) for pod in pods),
+                pods=tuple(_state(pod, entry.order) for pod in pods),
                 message=self._message(entry),
                 outcome=job.progress.outcome if job is not None else "",
                 waiting=entry.waiting,
@@ -360,7 +371,7 @@ class Supervisor:
         if entry.waiting:
             parts.append(self._lack(order))
             ready = sum(pod.ready for pod in entry.pods.values())
-            if any(pod.plan.revision != workload.revision for pod in entry.pods.values()) and not entry.job:
+            if any(pod.plan.content != order.content for pod in entry.pods.values()) and not entry.job:
                 least = least_ready(entry.replicas, workload.min_available)
                 parts.append(f"{ready} ready, of which {least} must stay, so no old pod makes way")
         elif volumes := sorted({m.name for c in order.template.containers() for m in c.volume_mounts}):
@@ -378,13 +389,13 @@ class Supervisor:
         return f"waits for room: {' and '.join(lacking)}" if lacking else "waits for room"
 
 
-def _state(pod: Pod) -> PodState:
+def _state(pod: Pod, order: Order) -> PodState:
     phase, reason, message = pod.describe()
     return PodState(
         name=pod.name,
         address=pod.plan.identity.address,
         ready=pod.ready,
-        revision=pod.plan.revision,
+        revision=order.workload.revision if pod.plan.content == order.content else pod.plan.revision,
         ports=pod.plan.ports,
         phase=phase,
         reason=reason,
