@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from federation.server.audit import AuditLog
 from federation.server.extras import Extra
 from federation.server.requests import Limits
 from federation.server.serve import ApiServer, parse_listen
+from federation.server.tls import Tls
 from federation.server.tokens import TokenFile
 from federation.store.sql import SqlStore, open_store
 
@@ -25,6 +27,7 @@ TOKEN = "a-token-for-tests-only"
 NOW = 1_770_000_000.0
 BASE = "/apis/roam.federation/v1alpha1"
 SHOP = f"{BASE}/namespaces/shop"
+TLS = Path(__file__).parent / "tls"
 SECRET = "c3VwZXItc2VjcmV0"
 
 
@@ -50,8 +53,15 @@ class Served:
 
     @property
     def address(self) -> tuple[str, int]:
-        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        host, _, port = self.url.partition("//")[2].rpartition(":")
         return host, int(port)
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection of its own, with TLS if the server speaks it."""
+        if self.url.startswith("http:"):
+            return http.client.HTTPConnection(*self.address, timeout=20)
+        trusting = ssl.create_default_context(cafile=TLS / "ca.pem")
+        return http.client.HTTPSConnection(*self.address, timeout=20, context=trusting)
 
     def call(
         self,
@@ -62,12 +72,15 @@ class Served:
         token: str | None = TOKEN,
         media_type: str = "application/json",
         raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        headers = dict(headers or {})
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         data = raw if raw is not None or body is None else json.dumps(body).encode()
         if data is not None:
             headers["Content-Type"] = media_type
-        connection = http.client.HTTPConnection(*self.address, timeout=20)
+        connection = self.connect()
         try:
             connection.request(method, path, data, headers)
             answer = connection.getresponse()
@@ -81,7 +94,7 @@ class Served:
     @contextmanager
     def watch(self, path: str) -> Iterator[Iterator[Any]]:
         """The events of a watch, as they come."""
-        connection = http.client.HTTPConnection(*self.address, timeout=20)
+        connection = self.connect()
         connection.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
@@ -89,6 +102,14 @@ class Served:
             yield (json.loads(line) for line in iter(answer.readline, b""))
         finally:
             connection.close()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """The files of a certificate for this machine and of its key, which nobody else may read."""
+    key = folder / "server-key.pem"
+    key.touch(mode=0o600)
+    key.write_bytes((TLS / "server-key.pem").read_bytes())
+    return TLS / "server.pem", key
 
 
 @contextmanager
@@ -99,6 +120,7 @@ def serving(
     extras: Sequence[Extra] = (),
     tokens: Path | None = None,
     audit: Path | None = None,
+    tls: bool = False,
 ) -> Iterator[Served]:
     """A server until the end of the block."""
     store = open_store(folder / "store.db")
@@ -115,7 +137,7 @@ def serving(
             extras=extras,
         ),
     )
-    server = ApiServer(api, parse_listen("127.0.0.1:0"))
+    server = ApiServer(api, parse_listen("127.0.0.1:0", tls=tls), Tls(*certificate(folder)) if tls else None)
     server.start()
     try:
         yield Served(store, server.url)

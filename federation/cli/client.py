@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -27,6 +29,8 @@ _TIMEOUT_S = 30.0
 _APPLY_TIMEOUT_S = 120.0
 _WATCH_S = 300
 _PAGE = 1000
+_BUSY_S = 30.0
+_LONGEST_WAIT_S = 10.0
 _GONE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, http.client.CannotSendRequest)
 _BY_CODE: dict[int, type[FederationError]] = {401: Denied, 403: Denied, 404: NotFound, 410: Expired, 429: RateLimited}
 
@@ -43,14 +47,15 @@ class Client:
     Raises from every call: Unavailable (no answer; the message says how to start a server), Denied, NotFound,
     InvalidInput, StaleWrite, AlreadyExists, Expired, RateLimited, as the server says."""
 
-    def __init__(self, server: str, token: str):
+    def __init__(self, server: str, token: str, ca_file: str | None = None):
         url = urlsplit(server)
-        if url.scheme != "http" or not url.hostname or url.path not in ("", "/"):
+        if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/"):
             raise InvalidInput(f"{server!r} is not a server's address; write for instance http://127.0.0.1:7441")
         try:
-            port = url.port or 80
+            port = url.port or (443 if url.scheme == "https" else 80)
         except ValueError as error:
             raise InvalidInput(f"{server!r}: {error}") from error
+        self._tls = _trusting(ca_file) if url.scheme == "https" else None
         self.server = server
         self._host, self._port = url.hostname, port
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
@@ -125,12 +130,17 @@ class Client:
             connection.close()
 
     def _stream(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_WATCH_S + _TIMEOUT_S)
+        connection = self._connect(_WATCH_S + _TIMEOUT_S)
+        patience = _Patience()
         try:
-            connection.request("GET", f"{path}?{urlencode(query)}", headers=self._headers)
-            answer = connection.getresponse()
-            if answer.status != 200:
-                raise _error(answer.status, _json(answer.read()), self.server)
+            while True:
+                connection.request("GET", f"{path}?{urlencode(query)}", headers=self._headers)
+                answer = connection.getresponse()
+                if answer.status == 200:
+                    break
+                text = answer.read()
+                if not patience.waits(answer):
+                    raise _error(answer.status, _json(text), self.server)
             while line := answer.readline():
                 yield json.loads(line)
         except (OSError, http.client.HTTPException) as error:
@@ -151,10 +161,11 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         headers = self._headers if data is None else {**self._headers, "Content-Type": media_type}
         target = f"{path}?{urlencode(query)}" if query else path
-        for first in (True, False):
+        first, patience = True, _Patience()
+        while True:
             fresh = self._connection is None
             if self._connection is None:
-                self._connection = http.client.HTTPConnection(self._host, self._port)
+                self._connection = self._connect(timeout_s)
             connection = self._connection
             connection.timeout = timeout_s
             if connection.sock is not None:
@@ -167,20 +178,61 @@ class Client:
                 self.close()
                 # The server closes idle connections: on a kept one this is no news, and a read can be asked again.
                 if first and not fresh and method == "GET" and isinstance(error, _GONE):
+                    first = False
                     continue
                 raise self._unreachable(error) from error
+            if patience.waits(answer):
+                continue
             document = _json(text)
             if answer.status >= 400:
                 raise _error(answer.status, document, self.server)
             return document
-        raise AssertionError  # the second round returns or raises
 
-    def _unreachable(self, error: Exception) -> Unavailable:
+    def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_s, context=self._tls)
+
+    def _unreachable(self, error: Exception) -> FederationError:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Denied(
+                f"the certificate of {self.server} is not to be trusted ({error.verify_message}); "
+                "name the file of who vouches for it with --ca-file or $ROAM_CA_FILE"
+            )
         why = str(error).partition("] ")[2] or str(error) or type(error).__name__
         return Unavailable(
             f"no Roam server answers at {self.server} ({why}); start one with `roam serve` or `roam sandbox up`, "
             "or name another with --server"
         )
+
+
+class _Patience:
+    """Waits as a server asks that says 'too many requests', but not for ever."""
+
+    def __init__(self) -> None:
+        self._left_s = _BUSY_S
+
+    def waits(self, answer: http.client.HTTPResponse) -> bool:
+        """Whether the server asked for it and it has waited. A refused request has had no effect."""
+        asked = answer.headers.get("Retry-After", "1")
+        wait_s = min(float(asked), _LONGEST_WAIT_S) if asked.isdigit() else 1.0
+        if answer.status != http.client.TOO_MANY_REQUESTS or wait_s > self._left_s:
+            return False
+        self._left_s -= wait_s
+        time.sleep(wait_s)
+        return True
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    """What a connection needs to know of certificates. They are always verified. Raises: InvalidInput."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidInput(f"no certificates can be read there: {error}", file=ca_file) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A server's own certificate may be named, too, whoever has signed it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def _json(text: bytes) -> dict[str, Any]:

@@ -16,14 +16,16 @@ TOKEN_FILE = "token"  # noqa: S105 - a file's name
 
 @dataclass(frozen=True)
 class Context:
-    """A server's address and token."""
+    """A server's address and token, and who vouches for its certificate (None: whom this machine trusts)."""
 
     server: str
     token: str = field(repr=False)
+    ca_file: str | None = None
 
 
-def find_context(server: str | None, token_file: str | None, home: Path) -> Context:
-    """Options first, then `$ROAM_SERVER` and `$ROAM_TOKEN_FILE`, then `<home>/context.json`, then the defaults.
+def find_context(server: str | None, token_file: str | None, home: Path, ca_file: str | None = None) -> Context:
+    """Options first, then `$ROAM_SERVER`, `$ROAM_TOKEN_FILE` and `$ROAM_CA_FILE`, then `<home>/context.json`, then the
+    defaults.
 
     Raises: Unavailable (no token file), InvalidInput."""
     server = server or os.environ.get("ROAM_SERVER")
@@ -44,12 +46,14 @@ def find_context(server: str | None, token_file: str | None, home: Path) -> Cont
         raise InvalidInput(f"the token file can't be read: {error}", file=path) from error
     if not token or not token.isprintable():
         raise InvalidInput("the token file holds no token", file=path)
-    return Context(address.rstrip("/"), token)
+    ca_file = ca_file or os.environ.get("ROAM_CA_FILE") or stored.get("ca_file")
+    return Context(address.rstrip("/"), token, ca_file)
 
 
-def write_context(home: Path, server: str, token_file: Path) -> None:
+def write_context(home: Path, server: str, token_file: Path, ca_file: Path | None = None) -> None:
     """Make `server` the one that commands with this home talk to."""
-    text = json.dumps({"server": server, "token_file": str(token_file)}, indent=2) + "\n"
+    found = {"server": server, "token_file": str(token_file), **({"ca_file": str(ca_file)} if ca_file else {})}
+    text = json.dumps(found, indent=2) + "\n"
     draft = home / f".{CONTEXT_FILE}.{os.getpid()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -61,11 +61,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
-    """`--server` and `--token-file`."""
+    """`--server`, `--token-file` and `--ca-file`."""
     group = parser.add_argument_group("server")
     group.add_argument("--server", metavar="URL", help="the API's address (else $ROAM_SERVER, else the home's context)")
     group.add_argument(
         "--token-file", metavar="PATH", help="file with its token (else $ROAM_TOKEN_FILE, else the home's)"
+    )
+    group.add_argument(
+        "--ca-file", metavar="PATH", help="who vouches for its certificate, PEM (else $ROAM_CA_FILE, else the home's)"
     )
 
 
@@ -151,8 +154,8 @@ def connect(args: Any) -> Client:
     from federation.cli.client import Client
     from federation.cli.context import find_context
 
-    found = find_context(args.server, args.token_file, home())
-    return Client(found.server, found.token)
+    found = find_context(args.server, args.token_file, home(), args.ca_file)
+    return Client(found.server, found.token, found.ca_file)
 
 
 def split_name(text: str, namespace: str) -> tuple[str, str]:

@@ -30,8 +30,10 @@ def configure(parser: ArgumentParser) -> None:
         "--listen",
         metavar="ADDRESS",
         default=DEFAULT_SERVER.partition("//")[2],
-        help="loopback address and port, port 0 for any free one (default: %(default)s)",
+        help="address and port, port 0 for any free one; beyond loopback only with TLS (default: %(default)s)",
     )
+    parser.add_argument("--tls-cert", type=Path, metavar="PATH", help="certificate with its chain, PEM: speak HTTPS")
+    parser.add_argument("--tls-key", type=Path, metavar="PATH", help="the certificate's key, PEM, without a password")
     parser.add_argument("--store", type=Path, metavar="PATH", help=f"the store's file (default: DIR/{STORE_FILE})")
     parser.add_argument(
         "--token-file",
@@ -68,7 +70,7 @@ def run(args: Any) -> int:
 
     def ready(url: str) -> None:
         if args.write_context:
-            write_context(folder, url, token_file)
+            write_context(folder, url, token_file, args.tls_cert and args.tls_cert.expanduser().absolute())
         note(f"roam serves {url} (token: {token_file}, process {os.getpid()})")
 
     serve(
@@ -79,6 +81,13 @@ def run(args: Any) -> int:
             audit=(args.audit_log or folder / AUDIT_FILE).expanduser().absolute(),
             listen=args.listen,
             ready=ready,
+            tls=_tls(args),
         )
     )
     return 0
+
+
+def _tls(args: Any) -> tuple[Path, Path] | None:
+    if bool(args.tls_cert) is not bool(args.tls_key):
+        raise InvalidInput("--tls-cert and --tls-key belong together: give both, or neither")
+    return (args.tls_cert.expanduser(), args.tls_key.expanduser()) if args.tls_cert else None

@@ -22,6 +22,7 @@ from federation.server.audit import AuditLog
 from federation.server.auth import token_from
 from federation.server.extras import Extra
 from federation.server.serve import ApiServer, parse_listen
+from federation.server.tls import Tls
 from federation.server.tokens import TokenFile
 from federation.store.sql import open_store
 
@@ -32,7 +33,7 @@ _CLOSE_S = 5.0
 @dataclass(frozen=True)
 class ServeOptions:
     """`listen` as `host:port`; `token_file` holds an admin's token, `tokens` others' hashes; `ready` is called with the
-    API's address once it answers."""
+    API's address once it answers; `tls`: the files of certificate and key."""
 
     store: Path
     token_file: Path
@@ -40,13 +41,15 @@ class ServeOptions:
     audit: Path
     listen: str
     ready: Callable[[str], None]
+    tls: tuple[Path, Path] | None = None
 
 
 def serve(options: ServeOptions) -> None:
     """Run until SIGTERM or SIGINT. What runs in the sub-clusters goes on; a later `serve` on the same store takes over.
 
     Raises: FederationError when the store, the token or the address can't be had, or when the engine ends by itself."""
-    address = parse_listen(options.listen)
+    tls = None if options.tls is None else Tls(*options.tls)
+    address = parse_listen(options.listen, tls=tls is not None)
     token = token_from(options.token_file)
     store = open_store(options.store)
     runtime = ThreadRuntime()
@@ -76,7 +79,7 @@ def serve(options: ServeOptions) -> None:
         version=__version__,
         options=Options(tokens=TokenFile(options.tokens, time.time), audit=AuditLog(options.audit), extras=extras),
     )
-    server = ApiServer(api, address)
+    server = ApiServer(api, address, tls)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     try:

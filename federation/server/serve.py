@@ -1,4 +1,4 @@
-"""Runs the API on a loopback address, on threads."""
+"""Runs the API on threads: on a loopback address, or with TLS on any."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import json
 import logging
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -22,11 +23,13 @@ from cheroot.server import HTTPConnection, HTTPRequest
 from federation.errors import FederationError, InvalidInput
 from federation.server.answers import status
 from federation.server.app import Api
+from federation.server.tls import Tls, handshake, is_gone
 
 _LOG = logging.getLogger(__name__)
 _IDLE_S = 30.0
-_THREADS_BESIDE_WATCHERS = 16
+_LEAST_THREADS = 16
 _KEPT_CONNECTIONS = 256
+_MOST_CONNECTIONS = 400
 _SHUTDOWN_S = 5
 _START_S = 10.0
 _TICK_S = 0.1
@@ -35,22 +38,23 @@ _TICK_S = 0.1
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen: a loopback address and a port, 0 for any free one."""
+    """Where to listen: an IP address and a port, 0 for any free one; whether with TLS."""
 
     host: str
     port: int
+    tls: bool = False
 
     @property
     def url(self) -> str:
-        """As clients write it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        """As clients on this machine write it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http{'s' if self.tls else ''}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
-def parse_listen(text: str) -> Address:
-    """`127.0.0.1:7441`, `localhost:7441`, `[::1]:7441` or `:7441`.
+def parse_listen(text: str, *, tls: bool = False) -> Address:
+    """`127.0.0.1:7441`, `localhost:7441`, `[::1]:7441` or `:7441`; with TLS also addresses that others reach.
 
-    Raises: InvalidInput, also for an address that other machines can reach: that needs TLS."""
+    Raises: InvalidInput, also for an address that other machines can reach, without TLS."""
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise InvalidInput(f"{text!r} is not an address; write for instance 127.0.0.1:7441", field="--listen")
@@ -63,26 +67,26 @@ def parse_listen(text: str) -> Address:
         raise InvalidInput(
             f"{host!r} is not an IP address; write for instance 127.0.0.1:7441", field="--listen"
         ) from error
-    if not found.is_loopback:
+    if not (found.is_loopback or tls):
         raise InvalidInput(
-            f"{host} can be reached from other machines, and the API has no TLS in this release: the token would "
-            "travel in the clear. Listen on 127.0.0.1 and reach it through a tunnel, such as ssh -L",
+            f"{host} can be reached from other machines, and without TLS tokens would travel in the clear: "
+            "give --tls-cert and --tls-key, or listen on 127.0.0.1 and reach it through a tunnel, such as ssh -L",
             field="--listen",
         )
-    return Address(str(found), int(port))
+    return Address(str(found), int(port), tls)
 
 
 class ApiServer:
     """An `Api` behind a socket. `start` returns once it answers; `stop` ends what is open. Both may be called once."""
 
-    def __init__(self, api: Api, address: Address):
+    def __init__(self, api: Api, address: Address, tls: Tls | None = None):
         self._api = api
         self._patience = _Watchdog()
         limits = api.limits
         self._server = _Server(
             (address.host, address.port),
             api,
-            numthreads=limits.watchers + _THREADS_BESIDE_WATCHERS,
+            numthreads=limits.watchers + max(limits.requests_at_once, _LEAST_THREADS),
             server_name="roam",
             request_queue_size=128,
             timeout=_IDLE_S,
@@ -94,13 +98,15 @@ class ApiServer:
         self._server.expiration_interval = _TICK_S
         self._server.patience = self._patience
         self._server.receive_s = limits.receive_s
+        self._server.ssl_adapter = tls
         self._wanted = address
         self._thread = threading.Thread(target=self._serve, name="api", daemon=True)
 
     @property
     def url(self) -> str:
         """Where it answers, after `start`."""
-        return Address(*self._server.bind_addr[:2]).url
+        host, port = self._server.bind_addr[:2]
+        return Address(host, port, self._wanted.tls).url
 
     def start(self) -> None:
         """Listen and answer. Raises: FederationError when the address can't be had."""
@@ -173,7 +179,8 @@ class _Watchdog:
                     _, number, connection = heapq.heappop(self._due)
                     self._open.discard(number)
                     with suppress(OSError):
-                        connection.shutdown(socket.SHUT_RDWR)
+                        # The socket itself: TLS would want to say goodbye, and may not get to.
+                        socket.socket.shutdown(connection, socket.SHUT_RDWR)
                 else:
                     self._changed.wait(left_s)
 
@@ -198,7 +205,35 @@ class _Request(HTTPRequest):
 
 
 class _Connection(HTTPConnection):
+    """A connection that takes a thread only once its first request (and before it the handshake of TLS) arrives."""
+
     RequestHandlerClass = _Request
+
+    def __init__(self, server: _Server, connection: socket.socket, *args: Any):
+        super().__init__(server, connection, *args)
+        self._is_new = True
+        self._greets = isinstance(connection, ssl.SSLSocket)
+        self._ends_at = time.monotonic() + server.receive_s
+        self._closed = False
+        server.count(1)
+
+    def advance(self) -> bool | None:
+        """Whether there is a request to be read: True, False (not yet) or None (there never will be)."""
+        if self._greets:
+            done = handshake(self.socket)
+            if not done:
+                return False if done is False and time.monotonic() < self._ends_at else None
+            self._greets = self._is_new = False
+            self.socket.settimeout(self.server.timeout)
+            return bool(self.socket.pending())
+        was_new, self._is_new = self._is_new, False
+        return not was_new
+
+    def close(self) -> None:
+        super().close()
+        closed, self._closed = self._closed, True
+        if not closed:
+            self.server.count(-1)
 
 
 class _Gateway(wsgi.Gateway_10):
@@ -226,6 +261,30 @@ class _Server(wsgi.Server):
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.gateway = _Gateway
+        self._counting = threading.Lock()
+        self._open = 0
+
+    def count(self, change: int) -> None:
+        """So many connections more or fewer are open."""
+        with self._counting:
+            self._open += change
+
+    def process_conn(self, conn: _Connection) -> None:
+        """A new connection, or one that something has come on."""
+        ready = conn.advance() if self._open <= _MOST_CONNECTIONS else None
+        if ready:
+            super().process_conn(conn)
+        elif ready is None:
+            conn.close()
+        else:
+            super().put_conn(conn)
+
+    def put_conn(self, conn: _Connection) -> None:
+        """A connection between two requests. What TLS has read already shows on no socket."""
+        if isinstance(conn.socket, ssl.SSLSocket) and conn.socket.pending():
+            self.process_conn(conn)
+        else:
+            super().put_conn(conn)
 
     @staticmethod
     def bind_socket(socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
@@ -243,9 +302,9 @@ class _Server(wsgi.Server):
 
 
 def _is_gone(connection: socket.socket) -> bool:
-    """Whether the peer has closed its side. A pipelined request is no sign of that."""
+    """Whether the peer has closed its side. A pipelined request is no sign of that (but with TLS)."""
     try:
         readable, _, _ = select.select([connection], [], [], 0)
-        return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
+        return bool(readable) and is_gone(connection)
     except (OSError, ValueError):
         return True
