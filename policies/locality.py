@@ -1,12 +1,14 @@
 """Locality: how near services are to their users and to each other.
 
-Hard: `maxLatency` on the mean latency of a service's users, and a call's own `maxLatency`. Soft: `latencyWorth`, on
+Hard: `maxLatency` on the mean latency of a service's users, a call's own `maxLatency`, and `with` and `apart`, the
+services that a service runs beside or never beside. Soft: `latencyWorth`, on
 the users' mean latency and, in part, on that of the service's calls. An unknown latency is never permitted by a hard
 rule, and counts as the longest on Earth for a soft one.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +18,10 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from federation.atlas.distance import latency_matrix
 from federation.atlas.lookup import country_place, region_place
 from federation.atlas.places import Place
-from federation.contracts.policy import FleetView, Opinion, PairLimit, PairTerm, Reason, Section
+from federation.contracts.policy import FleetView, Opinion, PairLimit, PairTerm, Reason, Section, Tie
 from federation.contracts.sections import grouped, strongest, ties
 from federation.errors import InvalidInput
-from federation.model.meta import Value
+from federation.model.meta import Key, Value
 from federation.model.quantity import Duration, Share, parse_duration_s
 
 if TYPE_CHECKING:
@@ -54,6 +56,16 @@ def _positive_duration(value: str) -> str:
     return value
 
 
+def _service(value: str) -> str:
+    if not _SERVICE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a microservice; write name or namespace/name")
+    return value
+
+
+_SERVICE = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/)?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+Partners = Annotated[tuple[Annotated[str, AfterValidator(_service)], ...], Field(min_length=1, max_length=1000)]
+
+
 class UserGroup(Value):
     """Users in a region or a country, and which share of all users they are."""
 
@@ -74,16 +86,23 @@ class UserGroup(Value):
 
 class LocalitySection(Value):
     """`users`: where they are; shares of at most 100 % in all, weighed against each other; without any, all alike.
-    `max_latency`: their mean latency at most. `latency_worth`: USD per hour for each millisecond of it."""
+    `max_latency`: their mean latency at most. `latency_worth`: USD per hour for each millisecond of it. `beside`
+    (`with`): services of which a replica runs in every sub-cluster of this one; `apart`: services that share no
+    sub-cluster with it; by `name` in the same namespace or by `namespace/name`."""
 
     users: Annotated[tuple[UserGroup, ...], Field(min_length=1)] | None = None
     max_latency: Annotated[Duration, AfterValidator(_positive_duration)] | None = None
     latency_worth: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    beside: Annotated[Partners | None, Field(alias="with")] = None
+    apart: Partners | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> LocalitySection:
-        if self.users is None and self.max_latency is None and self.latency_worth is None:
-            raise ValueError("says nothing; give users, maxLatency or latencyWorth")
+        if not self.model_fields_set:
+            raise ValueError("says nothing; give users, maxLatency, latencyWorth, with or apart")
+        both = sorted(set(self.beside or ()) & set(self.apart or ()))
+        if both:
+            raise ValueError(f"with and apart: {', '.join(both)} cannot be both")
         shares = [group.share for group in self.users or ()]
         stated = [share for share in shares if share is not None]
         if stated and len(stated) < len(shares):
@@ -107,7 +126,8 @@ class LocalityEngine:
     schema: type[BaseModel] = LocalitySection
 
     def opine(self, view: FleetView) -> Opinion:
-        """`latency`: what the users' mean latency costs. `call-latency`: the same for calls, by `CALL_SHARE`."""
+        """`latency`: what the users' mean latency costs. `call-latency`: the same for calls, by `CALL_SHARE`. A tie for
+        each partner that there is, and a notice for each that there is not."""
         shape = (len(view.services), len(view.subclusters))
         denied, price, worth = np.zeros(shape, dtype=bool), np.zeros(shape), np.zeros(shape[0])
         for sections, services in grouped(view, self.name):
@@ -124,7 +144,9 @@ class LocalityEngine:
         price[replicas == 0] = 0.0
         calls = latency_matrix(view.places)
         terms, limits = _call_terms(view, worth, calls), _call_limits(view, calls)
-        return Opinion(denied=denied, prices={"latency": price} if price.any() else {}, pairs=terms, limits=limits)
+        prices = {"latency": price} if price.any() else {}
+        ties, unknown = _ties(view)
+        return Opinion(denied=denied, prices=prices, pairs=terms, limits=limits, ties=ties, notices=unknown)
 
     def explain(self, view: FleetView, service: int, subcluster: int) -> tuple[Reason, ...]:
         """Each `maxLatency` that the users' mean latency to the sub-cluster exceeds."""
@@ -205,6 +227,41 @@ def _call_limits(view: FleetView, latency_ms: Floats) -> tuple[PairLimit, ...]:
     value = np.where(np.isnan(latency_ms), np.inf, latency_ms / 1000.0)
     calls = np.array([e for e, _ in limited], dtype=np.int64)
     return (PairLimit("maxLatency", calls, np.array([limit for _, limit in limited], dtype=np.float64), value),)
+
+
+def _ties(view: FleetView) -> tuple[tuple[Tie, ...], tuple[str, ...]]:
+    """What is to run beside or apart from what, and who is named and is not there. Nobody is tied to itself."""
+    known: dict[Key, int] | None = None
+    ties, unknown = [], []
+    for sections, services in grouped(view, LocalityEngine.name):
+        for section in sections:
+            value = _value(section)
+            partners = [(name, True) for name in value.beside or ()] + [(name, False) for name in value.apart or ()]
+            for name, together in partners:
+                known = _names(view) if known is None else known
+                for service in services:
+                    namespace, slash, plain = name.partition("/")
+                    home = view.services[service].metadata.namespace
+                    other = known.get(Key(namespace, plain) if slash else Key(home, name))
+                    if other is None:
+                        word = "with" if together else "apart from"
+                        unknown.append(
+                            f"{section.origin} has {view.services[service].key} run {word} {name}, which is no "
+                            "microservice here; that is left out"
+                        )
+                    elif other != service:
+                        ties.append(Tie(service, other, together, section.origin))
+    return tuple(ties), tuple(sorted(set(unknown)))
+
+
+def _names(view: FleetView) -> dict[Key, int]:
+    """Services by name, their own before anybody's alias."""
+    known: dict[Key, int] = {}
+    for index, service in enumerate(view.services):
+        for alias in service.spec.aliases:
+            known.setdefault(Key(service.metadata.namespace, alias), index)
+    known.update({service.key: index for index, service in enumerate(view.services)})
+    return known
 
 
 ENGINE = LocalityEngine()

@@ -6,10 +6,8 @@ back up when there is room again. What no entry matches comes last and is still 
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, RootModel, model_validator
 
 from federation.contracts.policy import FleetView, Opinion, Reason, Section
 from federation.contracts.sections import grouped, strongest, ties
@@ -19,10 +17,16 @@ from federation.model.meta import Selector
 Order = tuple[Selector, ...]
 
 
-class PreferSection(RootModel[Annotated[Order, Field(min_length=1, max_length=100)]]):
+class PreferSection(RootModel[Order]):
     """Selectors of sub-clusters by their labels, the most preferred first."""
 
     model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> PreferSection:
+        if not self.root:
+            raise ValueError("says nothing; give at least one selector such as {matchLabels: {tier: onprem}}")
+        return self
 
 
 class PreferEngine:

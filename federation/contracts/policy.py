@@ -123,11 +123,24 @@ class Ceiling:
     max_usd_per_hour: float
 
 
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """A hard rule on two services (indices): `together`, every sub-cluster of the first has replicas of the second;
+    otherwise no sub-cluster has replicas of both. It says nothing while one of them has no place. `origin` names the
+    policy."""
+
+    first: int
+    second: int
+    together: bool
+    origin: str
+
+
 @dataclass(frozen=True)
 class Opinion:
     """One engine's opinion. `denied` [S, C], or None for no denial. `prices`: term name -> [S, C], for the whole
     service with all its replicas (a part of the replicas costs that part); NaN: no price known, not a candidate.
-    `ranks` [S, C]: an order of preference that comes before all prices, 0 the most preferred; None: all alike."""
+    `ranks` [S, C]: an order of preference that comes before all prices, 0 the most preferred; None: all alike.
+    `notices`: sentences on what was left out."""
 
     denied: Bools | None = None
     prices: Mapping[str, Floats] = field(default_factory=dict)
@@ -136,6 +149,8 @@ class Opinion:
     spread: tuple[SpreadTerm, ...] = ()
     ceilings: tuple[Ceiling, ...] = ()
     ranks: Ints | None = None
+    ties: tuple[Tie, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from math import fsum
 
+from federation.contracts.policy import Reason
 from federation.model.meta import Key
 from federation.model.placement import Target
 from federation.model.plan import Plan, PlannedCall, PlannedService, Violation
@@ -15,6 +16,7 @@ from federation.planner.obstacles import held_obstacles, obstacles, policy_reaso
 from federation.planner.request import PlanRequest
 from federation.planner.solve import solve
 from federation.planner.taints import delay_s, leaving_reasons
+from federation.planner.ties import is_broken, tie_reasons
 
 
 def decide(request: PlanRequest) -> Plan:
@@ -85,6 +87,12 @@ class Judgement:
         self.request = request
         self.plan = decide(request) if plan is None else plan
 
+    @property
+    def separable(self) -> bool:
+        """Whether what it says of its services would hold in any fleet that leaves them the same room and calls: nobody
+        limits sums over services."""
+        return not any(opinion.ceilings for opinion in self.request.opinions)
+
     @cached_property
     def _explainer(self) -> Explainer:
         return Explainer(self.request, state_of(self.request, self.plan))
@@ -107,7 +115,8 @@ class Judgement:
         return "; ".join(say(reason) for reason in reasons)
 
     def violation(self, key: Key, subcluster: str) -> Violation | None:
-        """Why a copy that runs there may not stay; None when it may. Of several causes a rule comes before a taint and
+        """Why a copy that runs there may not stay; None when it may. A broken `with` or `apart` is told of the one that
+        the plan has leave. Of several causes a rule comes before a taint and
         a taint before a drain; of several times the earliest counts.
 
         A taint that is tolerated for so many seconds is told at once, with those seconds as the delay: until they are
@@ -120,6 +129,8 @@ class Judgement:
         if not rules:
             every = feasibility_reasons(view, images, *found)
             rules = tuple(reason for reason in every if reason.code == "NeedsImages")
+        if not self._explainer.state.counts[found]:
+            rules += self._parts(found[0])
         taints = leaving_reasons(view, *found)
         drain = draining(view.subclusters[found[1]])
         reasons = [*rules, *taints, *([drain] if drain is not None else [])]
@@ -165,7 +176,24 @@ class Judgement:
             counts.any()
             and problem.allowed[service][counts > 0].all()
             and all(rule.holds(counts[None])[0] for rule in rules)
+            and not self._parts(service)
         )
+
+    def _parts(self, service: int) -> tuple[Reason, ...]:
+        """Why a service has to leave a partner, or to join it: it may go and the partner stays, or both go. Of two that
+        could go, the one that the plan leaves where it is stays; what keeps data stays in any case."""
+        view, current, counts = self.request.view, self.request.problem.current, self._explainer.state.counts
+        if view.services[service].spec.stateful or not current[service].any():
+            return ()
+        found: list[Reason] = []
+        for tie in self.request.ties:
+            if service not in (tie.first, tie.second) or not is_broken(tie, current):
+                continue
+            other = tie.second if tie.first == service else tie.first
+            stays = not ((current[service] > 0) & (counts[service] == 0)).any()
+            if not stays or view.services[other].spec.stateful:
+                found += tie_reasons(view, (tie,), current, service)
+        return tuple(found)
 
     def candidates(self, key: Key) -> PlannedService:
         """One service of the plan with all its candidates. Raises KeyError for one that the plan does not know."""

@@ -16,6 +16,7 @@ from federation.planner.ledger import CALLERS, DIGITS, Ledger
 from federation.planner.obstacles import PASSING, Obstacles, obstacles, open_rows, rows_using
 from federation.planner.request import PlanRequest
 from federation.planner.state import State
+from federation.planner.ties import kept_ties, tie_reasons
 from federation.planner.wording import decimals, difference, equation, money, nth, tally
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Explainer:
         preferred = self._preferred(service)
         if preferred:
             found.append(preferred)
+        found += self._tied(service)
         summary = self._summary(service)
         if summary:
             found.append(summary)
@@ -176,6 +178,14 @@ class Explainer:
         text = f"{self.where(other.row)}: {money(other.cost_usd_per_hour, places)} ({shown})"
         choices = self._choices(service, other.row)
         return text if choices == self._choices(service, self.state.counts[service]) else f"{text}, {choices}"
+
+    def _tied(self, service: int) -> list[str]:
+        """What it runs with or apart from, and what of that is broken where it is held."""
+        if not self.state.placed(service):
+            return []
+        view, ties, counts = self.request.view, self.request.ties, self.state.counts
+        broken = [f"out of place: {say(reason)}" for reason in tie_reasons(view, ties, counts, service)]
+        return [*kept_ties(view, ties, counts, service), *broken]
 
     def _choices(self, service: int, row: Ints) -> str:
         """`2nd choice`, or `1st and 2nd choice` of a divided service; nothing where none is preferred."""

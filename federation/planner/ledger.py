@@ -57,8 +57,9 @@ class Ledger:
 
     @cached_property
     def calls(self) -> Floats:
-        """[E] what each call costs, its pair terms added up."""
-        return np.asarray(np.round(self.state.call_costs().sum(axis=0), DIGITS))
+        """[E] what each call costs, its pair terms added up; ties left out."""
+        costs = self.state.call_costs()[:, : len(self.request.view.edges)]
+        return np.asarray(np.round(costs.sum(axis=0), DIGITS))
 
     @cached_property
     def now(self) -> Floats:

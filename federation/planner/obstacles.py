@@ -12,6 +12,7 @@ from federation.planner.feasibility import feasibility_reasons
 from federation.planner.problem import TOLERANCE, SpreadRule
 from federation.planner.request import PlanRequest
 from federation.planner.state import State
+from federation.planner.ties import tie_reasons
 from federation.planner.wording import cores, decimals, memory, money
 
 if TYPE_CHECKING:
@@ -144,11 +145,13 @@ def _spread_reason(rule: SpreadRule, needed: int, there: int, replicas: int) -> 
 
 
 def _limit_reasons(request: PlanRequest, state: State, service: int, row: Ints) -> tuple[Reason, ...]:
-    """Which calls would break their hard limit with the service so placed."""
+    """Which calls would break their hard limit with the service so placed, and which ties."""
     keys = request.view.keys()
     found = []
     share = row / max(int(row.sum()), 1)
     for call in sorted(np.concatenate(state.calls_of(service)).tolist()):
+        if call >= len(request.view.edges):
+            break
         edge = request.view.edges[call]
         caller = share if edge.caller == service else state.share[edge.caller]
         callee = share if edge.callee == service else state.share[edge.callee]
@@ -162,6 +165,9 @@ def _limit_reasons(request: PlanRequest, state: State, service: int, row: Ints) 
                 whose = f"its call to {keys[other]}" if edge.caller == service else f"the call from {keys[other]}"
                 text = f"{whose} would take {_seconds(worst)}, {limit.name} is {_seconds(most)}"
                 found.append(Reason("CallTooSlow", f"too far from {keys[other]}", text, f"calls.{limit.name}"))
+    counts = state.counts.copy()
+    counts[service] = row
+    found += tie_reasons(request.view, request.ties, counts, service)
     return tuple(found) or (Reason("CallTooSlow", "too far from its neighbours", "a call's limit would be broken"),)
 
 

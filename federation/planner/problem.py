@@ -75,9 +75,10 @@ class Problem:
 
     `allowed` [S, C]; `unary` [S, C] finite, for the whole service; `demand` [S, R] of one replica; `capacity` [C, R],
     infinite where unlimited; `weight` [K, E] and `price` [K, C, C] of the calls; `barrier` [E] indexes `forbidden`
-    [B, C, C], -1: no limit; `current` [S, C] committed counts; `fixed` [S] keeps `current` as it is, whatever it is;
-    `ordinal` [S, C]: what is no money and weighs more than all of it; `rank_limit` [S]: how far down its order of
-    preference, by `ranks` [S, C], a replica may stand on average.
+    [B, C, C], -1: no limit; what has to run together or apart is a call of no weight with such a limit; `current`
+    [S, C] committed counts; `fixed` [S] keeps `current` as it is, whatever it is; `ordinal` [S, C]: what is no money
+    and weighs more than all of it; `rank_limit` [S]: how far down its order of preference, by `ranks` [S, C], a
+    replica may stand on average.
     """
 
     replicas: Ints

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from federation.atlas.places import Place
-from federation.contracts.policy import FleetView, Opinion, PairLimit, PolicyEngine
+from federation.contracts.policy import FleetView, Opinion, PairLimit, PolicyEngine, Tie
 from federation.model.meta import Key
 from federation.model.placement import Target
 from federation.planner.feasibility import infeasible, runs_images, runs_there
 from federation.planner.problem import Problem, SpendLimit, SpreadRule
 from federation.planner.taints import avoidance
+from federation.planner.ties import contradictions, forbidden_pairs, ties_of
 from federation.planner.world import World, build_view, conflicts, notices
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ class PlanRequest:
         return tuple(limit for opinion in self.opinions for limit in opinion.limits)
 
     @cached_property
+    def ties(self) -> tuple[Tie, ...]:
+        """What has to run together or apart; `Problem` has them behind the calls, in this order."""
+        return ties_of(self.view, self.opinions)
+
+    @cached_property
     def ranks(self) -> Ints | None:
         """[S, C] each service's order of preference, 0 the most preferred; None where nobody prefers anything. Of
         several engines' orders the first one's decides, then the next one's."""
@@ -94,7 +100,10 @@ class PlanRequest:
     @cached_property
     def conflicts(self) -> dict[Key, tuple[str, ...]]:
         """What is contradictory in the policies, by service; each message names both sides."""
-        return conflicts(self.view, self.engines)
+        found = dict(conflicts(self.view, self.engines))
+        for key, messages in contradictions(self.view, self.ties).items():
+            found[key] = (*found.get(key, ()), *messages)
+        return found
 
     @cached_property
     def problem(self) -> Problem:
@@ -124,7 +133,8 @@ def prepare(
     reserved = _reserved(world, view)
     request = PlanRequest(view, ordered, opinions, able, {}, reserved, notices(world))
     held = _held(world, request) if fixed is None else {key: targets for key, targets in fixed.items() if targets}
-    return replace(request, fixed=held)
+    told = (*request.notices, *(notice for opinion in opinions for notice in opinion.notices))
+    return replace(request, fixed=held, notices=tuple(dict.fromkeys(told)))
 
 
 def _held(world: World, request: PlanRequest) -> dict[Key, tuple[Target, ...]]:
@@ -198,8 +208,8 @@ def _problem(request: PlanRequest) -> Problem:
         capacity=np.maximum(capacity, 0.0),
         allowed=allowed,
         unary=np.nan_to_num(unary, nan=0.0),
-        caller=np.array([edge.caller for edge in view.edges], dtype=np.int64),
-        callee=np.array([edge.callee for edge in view.edges], dtype=np.int64),
+        caller=np.array([*(e.caller for e in view.edges), *(t.first for t in request.ties)], dtype=np.int64),
+        callee=np.array([*(e.callee for e in view.edges), *(t.second for t in request.ties)], dtype=np.int64),
         weight=weight,
         price=price,
         barrier=barrier,
@@ -235,9 +245,10 @@ def _pairs(request: PlanRequest) -> tuple[Floats, Floats, tuple[SpendLimit, ...]
     weights, prices, owners = [], [], []
     for owner, opinion in enumerate(request.opinions):
         for pair in opinion.pairs:
-            weight = np.zeros(len(request.view.edges))
+            weight = np.zeros(len(request.view.edges) + len(request.ties))
             weight[pair.calls] = pair.weight
-            weights.append(np.where(_silent(request.view), 0.0, weight))
+            weight[: len(request.view.edges)][_silent(request.view)] = 0.0
+            weights.append(weight)
             prices.append(pair.price)
             owners.append(owner)
     spend = []
@@ -249,7 +260,7 @@ def _pairs(request: PlanRequest) -> tuple[Floats, Floats, tuple[SpendLimit, ...]
             for c in opinion.ceilings
         ]
     return (
-        np.array(weights).reshape(len(weights), len(request.view.edges)),
+        np.array(weights).reshape(len(weights), len(request.view.edges) + len(request.ties)),
         np.array(prices).reshape(len(prices), shape[1], shape[1]),
         tuple(spend),
     )
@@ -262,7 +273,7 @@ def _silent(view: FleetView) -> Bools:
 
 
 def _barriers(request: PlanRequest) -> tuple[Ints, Bools]:
-    """For each call which matrix of forbidden pairs of places applies (-1: none); calls of like limits share one."""
+    """For each call, and then each tie, which matrix of forbidden pairs of places applies (-1: none)."""
     count = len(request.view.subclusters)
     rules: dict[int, list[tuple[int, float]]] = {}
     for number, limit in enumerate(request.limits):
@@ -280,7 +291,9 @@ def _barriers(request: PlanRequest) -> tuple[Ints, Bools]:
             known[mark] = len(matrices)
             matrices.append(np.logical_or.reduce([~(request.limits[n].value <= most) for n, most in rule]))
         barrier[call] = known[mark]
-    return barrier, np.array(matrices, dtype=bool).reshape(len(matrices), count, count)
+    tied, pairs = forbidden_pairs(request.ties, count)
+    calls = np.array(matrices, dtype=bool).reshape(len(matrices), count, count)
+    return np.concatenate([barrier, tied + len(matrices)]), np.concatenate([calls, pairs])
 
 
 def _spread(request: PlanRequest) -> dict[int, tuple[SpreadRule, ...]]:
