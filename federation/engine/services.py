@@ -217,6 +217,7 @@ class ServiceReconciler:
             lost_source=lost_source,
             lost_target=link is None or link.pulse.health == "Lost",
             target_ready=ready - committed,
+            target_serving=ready_replicas(states.get(spec.target)) - committed,
             settled=self._settled(key),
             source_load=load_on(key, _addresses(states.get(spec.source)), observed),
             target_load=load_on(key, _addresses(states.get(spec.target)), observed),

@@ -28,7 +28,8 @@ class MigrationFacts:
     """What a step depends on.
 
     `objection`: why the target can't be used ("" when it can); `lost_*`: the sub-cluster counts as lost;
-    `target_ready`: ready replicas of the present revision in the target, beyond those committed there;
+    `target_ready`: ready replicas of the present revision in the target, beyond those committed there, and
+    `target_serving`: the same of any revision, since an update may come at any moment of a move;
     `settled`: every live gateway has what the record asks for in force; `source_load`, `target_load`: what the
     gateways count; `source_gone`: no copy is left at the source, or what is left there is committed."""
 
@@ -38,6 +39,7 @@ class MigrationFacts:
     lost_source: bool
     lost_target: bool
     target_ready: int
+    target_serving: int
     settled: bool
     source_load: Load
     target_load: Load
@@ -236,7 +238,7 @@ def _shifting(migration: Migration, facts: MigrationFacts, now: float) -> Advanc
 
 def _drained(migration: Migration, facts: MigrationFacts, now: float) -> Advance | None:
     late = _lasted(migration, now, _drain_s(migration))
-    if facts.target_ready == 0 and not facts.lost_source:
+    if facts.target_serving <= 0 and not facts.lost_source:
         return _enter(migration, "RollingBack", now, "no replica at the target is ready", event="Warning", weight=0)
     if not facts.settled or not (facts.source_load.in_flight == 0 or facts.lost_source or late):
         return None

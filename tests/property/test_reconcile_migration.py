@@ -29,6 +29,7 @@ FAIR = MigrationFacts(
     lost_source=False,
     lost_target=False,
     target_ready=3,
+    target_serving=3,
     settled=True,
     source_load=Load(),
     target_load=Load(),
@@ -48,6 +49,7 @@ any_facts = st.builds(
     lost_source=st.booleans(),
     lost_target=st.sampled_from([False, False, False, True]),
     target_ready=st.integers(-1, 3),
+    target_serving=st.integers(-1, 3),
     settled=st.booleans(),
     source_load=loads,
     target_load=loads,
@@ -224,3 +226,11 @@ def test_a_paused_migration_stays_where_it_is(phase: str, waited_s: float) -> No
     assert plan_migration(paused, FAIR, BEGIN_S + waited_s) is None
     assert waits_until(paused, BEGIN_S + waited_s) is None
     assert plan_migration(paused, replace(FAIR, lost_target=True), BEGIN_S + waited_s) is not None
+
+
+def test_an_update_in_the_last_phase_does_not_undo_the_move() -> None:
+    """While the target's copy is replaced by a newer one, none of the present revision is ready for a moment."""
+    drained = _migration().model_copy(update={"status": MigrationStatus(phase="Drained", since=BEGIN_S, weight=100)})
+    advance = plan_migration(drained, replace(FAIR, target_ready=0, target_serving=3), BEGIN_S + 1.0)
+    assert advance is not None
+    assert advance.status.phase == "Retired"
