@@ -13,6 +13,7 @@ from federation.model.meta import Key, Resource
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.placement import Placement, Target
+from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy
 
 if TYPE_CHECKING:
     from federation.model.plan import PlannedService, Violation
@@ -101,6 +102,17 @@ def foresee(before: Iterable[Resource], after: Iterable[Resource], now: float) -
         if key in costs and key in costs_then
     )
     return Foresight(found_departures, _total(costs, committed), _total(costs_then, committed))
+
+
+def chosen_by(resources: Iterable[Resource], service: Microservice) -> list[str]:
+    """The policies that select the service, by kind and name."""
+    return sorted(
+        f"{each.kind_name} {each.key}"
+        for each in resources
+        if isinstance(each, PlacementPolicy | ClusterPlacementPolicy)
+        and each.key.namespace in ("", service.key.namespace)
+        and each.spec.selector.matches(service.metadata.labels)
+    )
 
 
 def _departure(
