@@ -21,6 +21,7 @@ from federation.server.app import Options, make_wsgi
 from federation.server.audit import AuditLog
 from federation.server.auth import token_from
 from federation.server.extras import Extra
+from federation.server.page.extras import page_extras
 from federation.server.serve import ApiServer, parse_listen
 from federation.server.tls import Tls
 from federation.server.tokens import TokenFile
@@ -69,7 +70,7 @@ def serve(options: ServeOptions) -> None:
         stopping.set()
         runtime.wake()
 
-    extras: tuple[Extra, ...] = ()
+    extras: tuple[Extra, ...] = (*page_extras(store, time.time),)
     """What other modules of this room add to the API: one line each."""
     api = make_wsgi(
         store,
