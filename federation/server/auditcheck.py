@@ -27,12 +27,13 @@ class Verdict:
     hash: str
 
 
-def verify(path: Path, *, older: bool) -> Verdict:
+def verify(path: Path, *, older: bool, known: str = "") -> Verdict:
     """Check the file, and with `older` the parts before it, too.
 
-    A part that does not begin at line 1 is taken on trust as to what came before it.
-    Raises: Broken, InvalidInput (no such file)."""
+    Args: known, a hash that some line must have. A part that does not begin at line 1 is taken on trust as to what came
+    before it. Raises: Broken, InvalidInput (no such file)."""
     first, last, digest = 0, 0, ORIGIN
+    missing = known
     for part in parts(path) if older else [path]:
         for number, line in enumerate(_lines(part), start=1):
             where = f"{part}:{number}"
@@ -46,6 +47,10 @@ def verify(path: Path, *, older: bool) -> Verdict:
             if digest_of(record, digest) != given or (number == 1 and record.get("before") != digest):
                 raise Broken(f"{where}: it is not as it was written")
             last, digest = record["number"], given
+            if digest == known:
+                missing = ""
+    if missing:
+        raise Broken(f"{path}: no line has the hash {known[:80]}: what stood there was cut off, or written anew")
     return Verdict(first, last, digest)
 
 
