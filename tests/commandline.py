@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from serving import BASE, NOW, Served, a_microservice, a_secret, a_subcluster
 
@@ -62,10 +63,10 @@ def a_policy(name: str, **spec: object) -> dict[str, object]:
 def a_placement(name: str, *running: Running, reason: str = "Ready", pinned: str | None = None) -> Placement:
     """In `shop`: what runs is also what is committed and proposed; nothing running is a denial."""
     targets = tuple(Target(subcluster=one.subcluster, replicas=one.replicas) for one in running)
-    placed = Condition(
-        type="Placed", status="True" if running else "False", reason=reason, message="" if running else "0/2 allowed"
-    )
-    available = Condition(type="Available", status="True" if running else "False", reason=reason)
+    status: Literal["True", "False"] = "True" if running else "False"
+    since = {"reason": reason, "last_transition_time": NOW}
+    placed = Condition(type="Placed", status=status, message="" if running else "0/2 allowed", **since)
+    available = Condition(type="Available", status=status, **since)
     proposed = Proposal(targets=targets, cost_usd_per_hour=0.125, terms={"compute": 0.125}) if running else None
     return Placement(
         metadata=Metadata(name=name, namespace="shop"),

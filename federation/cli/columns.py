@@ -143,8 +143,8 @@ def _health(item: Object, _now: float) -> str:
     return f"{health}, cordoned" if item["spec"]["unschedulable"] else health
 
 
-def _selector(item: Object, _now: float) -> str:
-    selector = item["spec"]["selector"]
+def selector_text(selector: Object) -> str:
+    """A label selector in few words."""
     parts = [f"{key}={value}" for key, value in selector["matchLabels"].items()]
     parts += [" ".join([one["key"], one["operator"], *one["values"]]) for one in selector["matchExpressions"]]
     return ", ".join(parts) or "<all>"
@@ -206,15 +206,15 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("SERVICE", _text("spec", "service")),
         Column("FROM", _text("spec", "source")),
         Column("TO", _text("spec", "target")),
-        Column("REPLICAS", _text("spec", "replicas")),
         Column("PHASE", _text("status", "phase")),
         Column("TRAFFIC", _steps),
         Column("REASON", _text("spec", "reason")),
         _AGE,
+        Column("REPLICAS", _text("spec", "replicas"), wide=True),
         Column("MESSAGE", _text("status", "message"), wide=True),
     ),
     "PlacementPolicy": (
-        Column("SELECTOR", _selector),
+        Column("SELECTOR", lambda item, _now: selector_text(item["spec"]["selector"])),
         Column("SAYS", _sections),
         Column("PRECEDENCE", _text("spec", "precedence"), wide=True),
         _AGE,

@@ -99,7 +99,7 @@ class _Rows:
             self._columns.append(Column("LABELS", _labels))
         self._change = args.output_watch_events
         titles = [*(["EVENT"] if self._change else []), *(column.title for column in self._columns)]
-        self._table = TableWriter(titles, header=not args.no_headers, wrap=wide)
+        self._table = TableWriter(titles, header=not args.no_headers, fit=not wide)
         self._by_time = kind.name == "Event"
 
     def show(self, items: Sequence[Object], change: str = "ADDED") -> None:

@@ -1,0 +1,1 @@
+"""What `roam describe` says of each kind, one module each."""
