@@ -33,6 +33,7 @@ _REASONS = {
     403: "Forbidden",
     404: "NotFound",
     405: "MethodNotAllowed",
+    406: "NotAcceptable",
     408: "Timeout",
     413: "RequestEntityTooLarge",
     414: "RequestURITooLong",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -11,9 +10,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from federation.contracts.store import Store
-from federation.errors import FederationError
-from federation.model.meta import API_VERSION
-from federation.server import discovery
 from federation.server.access import NOBODY, Caller, refuse_place, refuse_role
 from federation.server.answers import Answer, Refused, refusal
 from federation.server.apply import apply
@@ -21,6 +17,7 @@ from federation.server.audit import AuditLog
 from federation.server.extras import Extra, Extras, Lines, Page, Subresource
 from federation.server.guard import Guard, Trail, check
 from federation.server.objects import Objects, Validate
+from federation.server.pages import BASE, own_pages
 from federation.server.requests import Limits, Request, only, read_request, request_id
 from federation.server.routes import Route, find_route
 from federation.server.streaming import Body, Streams
@@ -31,9 +28,7 @@ from federation.server.watching import Watches
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_LOG = logging.getLogger(__name__)
-_BASE = f"/apis/{API_VERSION}"
-_APPLY = f"{_BASE}/apply"
+_APPLY = f"{BASE}/apply"
 _NO_CACHE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 
@@ -77,7 +72,8 @@ class Api:
         self._guard = guard
         self._streams = Streams(limits)
         self._verbs = Verbs(objects, Watches(objects.store, limits, self._streams.stopping), guard)
-        self._extras = Extras((*self._own_pages(version), *extras))
+        own = own_pages(objects.store, guard.log, version, self._methods_added)
+        self._extras = Extras((*own, Page(_APPLY, self._apply, methods=("POST",), role="deploy"), *extras))
 
     def stop(self) -> None:
         """End the open watches and open no more."""
@@ -130,7 +126,7 @@ class Api:
             return self._page(page, request, trail)
         route = find_route(request.path, self._extras.subresources)
         if route is None:
-            raise Refused(404, f"nothing is at {request.path[:200]!r}; see {_BASE}")
+            raise Refused(404, f"nothing is at {request.path[:200]!r}; see {BASE}")
         trail.see(route)
         if "dryRun" in request.query:
             raise Refused(400, f"dryRun is for {_APPLY} only")
@@ -164,27 +160,8 @@ class Api:
             raise Refused(400, f"dryRun: {dry_run[:40]!r} is not All")
         return apply(self._objects, request.json(), partial(may, caller), dry_run=bool(dry_run))
 
-    def _own_pages(self, version: str) -> tuple[Page, ...]:
-        return (
-            Page("/healthz", lambda *_: Answer(200, "ok"), role=None),
-            Page("/readyz", lambda *_: self._readiness()),
-            Page("/version", lambda *_: Answer(200, {"version": version, "apiVersion": API_VERSION})),
-            Page("/apis", lambda *_: Answer(200, discovery.groups())),
-            Page(f"/apis/{discovery.GROUP}", lambda *_: Answer(200, discovery.group())),
-            Page(_BASE, lambda *_: Answer(200, self._resources())),
-            Page(_APPLY, self._apply, methods=("POST",), role="deploy"),
-        )
-
-    def _resources(self) -> dict[str, object]:
-        return discovery.resources({key: added.methods for key, added in self._extras.subresources.items()})
-
-    def _readiness(self) -> Answer:
-        try:
-            self._objects.store.version()
-        except FederationError as error:
-            _LOG.warning("not ready: %s", error)
-            return Answer(503, "the store does not answer")
-        return Answer(200, "ok")
+    def _methods_added(self) -> dict[tuple[str, str], Sequence[str]]:
+        return {key: added.methods for key, added in self._extras.subresources.items()}
 
 
 def _refuse(error: Exception, trail: Trail, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:

@@ -124,8 +124,11 @@ class Guard:
 
 
 def fields_of(patch: object) -> tuple[str, ...]:
-    """The fields that a merge patch changes, two levels deep, such as `spec.replicas`: names, never values."""
+    """The fields that a patch changes, two levels deep, such as `spec.replicas`: names, never values."""
     found: list[str] = []
+    if isinstance(patch, list):
+        paths = (str(step.get("path")) for step in patch if isinstance(step, dict) and step.get("op") != "test")
+        found = list({".".join(path.split("/")[1:3]) for path in paths})
     for outer, inner in patch.items() if isinstance(patch, dict) else ():
         found += [f"{outer}.{name}" for name in inner] if isinstance(inner, dict) else [outer]
     return tuple(sorted(found)[:_MOST_FIELDS])

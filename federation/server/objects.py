@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from federation.contracts.store import Create, Delete, Replace, Store, Write
 from federation.errors import AlreadyExists, InvalidInput, NotFound, StaleWrite
-from federation.model.meta import API_VERSION, FLEET, Key, Resource
+from federation.model.meta import API_VERSION, FLEET, Key, Resource, Selector
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
@@ -20,9 +20,10 @@ from federation.model.subcluster import SubCluster
 from federation.reconcile.moves import migration_rules
 from federation.server.admission import check_create, check_replace, refuse_delete
 from federation.server.answers import Answer, Refused, status, wire
+from federation.server.jsonpatch import apply_json_patch
 from federation.server.requests import Request
 from federation.server.routes import Route
-from federation.server.selectors import parse_selector
+from federation.server.selectors import FieldSelector, parse_field_selector, parse_selector
 
 R = TypeVar("R", bound=Resource)
 Validate = Callable[[Mapping[str, Any]], Resource]
@@ -31,7 +32,7 @@ Validate = Callable[[Mapping[str, Any]], Resource]
 _ATTEMPTS = 8
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SERVER_METADATA = ("uid", "generation", "creationTimestamp", "deletionTimestamp", "managedFields", "selfLink")
-MERGE_PATCH = "application/merge-patch+json"
+MERGE_PATCH, JSON_PATCH = "application/merge-patch+json", "application/json-patch+json"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Objects:
 
     def list(self, route: Route, request: Request) -> Answer:
         """A list, or a page of one. Raises: Refused, Expired (start again without `continue`)."""
-        selector = selector_of(request)
+        selector, fields = selector_of(request), fields_of(request)
         limit = request.number("limit") or None
         more = request.query.get("continue") or None
         try:
@@ -62,7 +63,7 @@ class Objects:
                 "apiVersion": API_VERSION,
                 "kind": f"{route.kind.kind_name}List",
                 "metadata": metadata,
-                "items": [wire(item) for item in page.items],
+                "items": [wire(item) for item in page.items if fields.matches(item.metadata)],
             },
         )
 
@@ -116,20 +117,25 @@ class Objects:
         return Answer(200, wire(self._write(Replace(new))))
 
     def patch(self, route: Route, patch: object) -> Answer:
-        """Lay a JSON merge patch (RFC 7396) over an object. One that names a `metadata.resourceVersion` applies to that
-        version only; any other is laid over the newest. Raises: InvalidInput, NotFound, StaleWrite."""
-        if not isinstance(patch, dict):
-            raise Refused(400, "a merge patch is an object with the fields to change")
+        """Lay a JSON merge patch (RFC 7396, an object) over an object, or carry out a JSON patch (RFC 6902, a list).
+
+        One that names a `metadata.resourceVersion` applies to that version only; any other is laid over the newest.
+        Raises: InvalidInput, NotFound, StaleWrite, Refused."""
+        if not isinstance(patch, dict | list):
+            raise Refused(400, "a patch is an object with the fields to change, or a list of operations")
         for attempt in range(_ATTEMPTS):
             old = self.store.get(route.kind, route.key)
-            merged = _addressed(merge(_dump(old), {**patch, "status": {}}), route)
-            new = self.accept(merged, route, old)
+            if isinstance(patch, dict):
+                changed = merge(_dump(old), {**patch, "status": {}})
+            else:
+                # What a client may see is what it may test, copy or move: no Secret's values.
+                changed = apply_json_patch(wire(old), patch)
+            new = self.accept(_addressed(changed, route), route, old)
             check_replace(old, new)
             try:
                 return Answer(200, wire(self._write(Replace(new))))
             except StaleWrite:
-                pinned = isinstance(patch.get("metadata"), dict) and patch["metadata"].get("resourceVersion")
-                if pinned or attempt == _ATTEMPTS - 1:
+                if _names_version(patch) or attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError  # the last attempt returns or raises
 
@@ -217,15 +223,28 @@ class Objects:
         return self.store.write([write], now=self.clock())[0]
 
 
-def selector_of(request: Request) -> Any:
+def selector_of(request: Request) -> Selector | None:
     """The label selector of a request, None for all. Raises: Refused (400)."""
-    if request.query.get("fieldSelector"):
-        raise Refused(400, "field selectors are not supported; use a labelSelector, or get the object by name")
     text = request.query.get("labelSelector", "")
     try:
         return parse_selector(text) if text else None
     except InvalidInput as error:
         raise Refused(400, str(error)) from error
+
+
+def fields_of(request: Request) -> FieldSelector:
+    """The field selector of a request. Raises: Refused (400)."""
+    try:
+        return parse_field_selector(request.query.get("fieldSelector", ""))
+    except InvalidInput as error:
+        raise Refused(400, str(error)) from error
+
+
+def _names_version(patch: dict[str, Any] | list[Any]) -> bool:
+    """Whether a patch applies to one version only."""
+    if isinstance(patch, list):
+        return any(str(step.get("path")).startswith("/metadata/resourceVersion") for step in patch)
+    return isinstance(patch.get("metadata"), dict) and bool(patch["metadata"].get("resourceVersion"))
 
 
 def merge(target: Any, patch: Any) -> Any:

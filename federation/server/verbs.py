@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 
 from federation.model.meta import FLEET
 from federation.server.access import Caller, refuse, refuse_role, weakest_role
-from federation.server.answers import Answer
+from federation.server.answers import Answer, Refused
 from federation.server.extras import Lines
 from federation.server.guard import Guard, Trail, check, fields_of
-from federation.server.objects import MERGE_PATCH, Objects
+from federation.server.objects import JSON_PATCH, MERGE_PATCH, Objects
 from federation.server.requests import Request, only
 from federation.server.routes import Route
+from federation.server.tables import as_table, is_acceptable, wants_table
 from federation.server.watching import Watches
 
 _COLLECTION = {"GET": "list", "POST": "create"}
@@ -31,6 +34,8 @@ class Verbs:
         """Do what is asked for, if the caller may. Raises: Refused, FederationError."""
         verbs = _COLLECTION if route.name is None else _STATUS if route.subresource else _OBJECT
         only(request, *verbs)
+        if not is_acceptable(request.accept):
+            raise Refused(406, f"{request.accept[:80]!r} is not what there is: application/json")
         trail.verb = verbs[request.method]
         if trail.verb == "list" and request.flag("watch"):
             trail.verb = "watch"
@@ -43,7 +48,10 @@ class Verbs:
     def _read(self, route: Route, request: Request, verb: str) -> Answer | Lines:
         if verb == "watch":
             return self._watches.open(route, request)
-        return self._objects.list(route, request) if verb == "list" else self._objects.get(route)
+        answer = self._objects.list(route, request) if verb == "list" else self._objects.get(route)
+        if isinstance(answer.body, Mapping) and wants_table(request.accept):
+            return replace(answer, body=as_table(answer.body, route.kind.kind_name))
+        return answer
 
     def _write(self, route: Route, trail: Trail, body: object) -> Answer:
         if trail.verb == "create":
@@ -76,10 +84,20 @@ def _body(route: Route, request: Request, trail: Trail) -> Callable[[], object]:
         return lambda: body
     may(trail.caller, verb, route)
     if verb == "patch":
-        return lambda: request.json(MERGE_PATCH)
+        return partial(_patch, request)
     if verb == "delete" and request.length == "0":
         return lambda: None
     return request.json
+
+
+def _patch(request: Request) -> object:
+    """An object for a merge patch, a list for a JSON patch; the media type says which. Raises: Refused."""
+    patch = request.json(MERGE_PATCH, JSON_PATCH)
+    wanted = list if request.media_type.partition(";")[0].strip().lower() == JSON_PATCH else dict
+    if not isinstance(patch, wanted):
+        what = "a list of operations" if wanted is list else "an object with the fields to change"
+        raise Refused(400, f"a patch of this content type is {what}")
+    return patch
 
 
 def _namespace_in(body: object) -> str:

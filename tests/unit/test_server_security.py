@@ -33,13 +33,14 @@ def _raw(api: Served, sent: bytes) -> bytes:
         return b"".join(parts)
 
 
-@pytest.mark.parametrize("path", ["/", "/apis", BASE, f"{SHOP}/microservices", "/readyz", "/version", "/nope"])
+@pytest.mark.parametrize("path", ["/", "/apis", BASE, f"{SHOP}/microservices", "/version", "/nope"])
 def test_nothing_but_health_without_the_token(api: Served, path: str) -> None:
     for token in (None, "", "wrong", TOKEN[:-1], TOKEN + "x", "ü"):
         reply = api.call("GET", path, token=token.encode().decode("latin-1") if token else token)
         assert (reply.code, reply.body["reason"]) == (401, "Unauthorized")
         assert reply.headers["WWW-Authenticate"].startswith("Bearer")
-    assert api.call("GET", "/healthz", token=None).text == "ok"
+    for health in ("/healthz", "/livez", "/readyz"):
+        assert api.call("GET", health, token=None).text == "ok"
 
 
 def test_an_authorisation_is_of_the_bearer_kind() -> None:
