@@ -69,6 +69,7 @@ def _write_agent(layout: Layout, claim: Claim, place: SandboxPlace) -> None:
         "directory": str(layout.agent(place.name)),
         "tokenFile": str(token),
         "capacity": {"cpu": place.cpu, "memory": place.memory},
+        "headroom": {"cpu": "500m", "memory": "1Gi"},
         "gateway": envoy.command(layout.gateway(place.name)),
         "mark": mark_of(claim, place.name),
         "stopWithin": STOP_WITHIN,

@@ -47,6 +47,7 @@ class Agent:
             capacity=config.resources,
             directory=config.directory,
             path=search_path(os.environ.get("PATH"), sys.executable),
+            headroom=config.reserve,
             linger_s=parse_duration_s(config.linger),
         )
         self._supervisor = Supervisor(place, self._processes, self._journal)

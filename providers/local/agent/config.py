@@ -40,11 +40,17 @@ class Size(Value):
     cpu: Quantity
     memory: Quantity
 
+    @property
+    def amounts(self) -> dict[str, float]:
+        """`cpu` cores, `memory` bytes."""
+        return {"cpu": parse_quantity(self.cpu), "memory": parse_quantity(self.memory)}
+
 
 class AgentConfig(Value):
     """One sub-cluster. `gateway` is a command that the agent keeps running beside the pods; `mark` is found in the
     environment of everything that descends from the agent (`ROAM_PROCESS=<mark>/...`). `linger`: a ready pod that is
-    replaced serves for so long before it is told to stop, as gateways learn of it a moment later."""
+    replaced serves for so long before it is told to stop, as gateways learn of it a moment later. `headroom`: beyond
+    the capacity, held back for pods that replace others, so that a full sub-cluster can still be updated."""
 
     name: Name
     address: Annotated[ipaddress.IPv4Address, AfterValidator(_loopback)]
@@ -53,6 +59,7 @@ class AgentConfig(Value):
     directory: AbsolutePath
     token_file: AbsolutePath
     capacity: Size
+    headroom: Size = Size(cpu="0", memory="0")
     gateway: tuple[str, ...] = ()
     mark: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/-]{1,200}$")] = "roam"
     stop_within: Duration = "10s"
@@ -61,7 +68,12 @@ class AgentConfig(Value):
     @property
     def resources(self) -> dict[str, float]:
         """The capacity: `cpu` cores, `memory` bytes."""
-        return {"cpu": parse_quantity(self.capacity.cpu), "memory": parse_quantity(self.capacity.memory)}
+        return self.capacity.amounts
+
+    @property
+    def reserve(self) -> dict[str, float]:
+        """The headroom, in the same units."""
+        return self.headroom.amounts
 
 
 def load(path: Path) -> AgentConfig:

@@ -40,7 +40,8 @@ UID_LABEL: Final = "roam.federation/uid"
 @dataclass(frozen=True)
 class Place:
     """The sub-cluster: its name, the agent's address, the block of pod addresses, `cpu` cores and `memory` bytes;
-    `linger_s`, for how long a ready pod that is replaced goes on before it is told to stop."""
+    `linger_s`, for how long a ready pod that is replaced goes on before it is told to stop; `headroom`, of the same
+    resources, held back beyond the capacity for pods that replace others."""
 
     name: str
     address: str
@@ -49,6 +50,12 @@ class Place:
     directory: Path
     path: str
     linger_s: float = 0.0
+    headroom: Mapping[str, float] = field(default_factory=dict)
+
+    def limit(self, resource: str, *, replacing: bool) -> float:
+        """How much may be reserved in all."""
+        reserve = self.headroom.get(resource, 0.0) if replacing else 0.0
+        return self.capacity.get(resource, 0.0) + reserve
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,11 @@ class Entry:
     def claims(self) -> int:
         """How many pods have a right to their place."""
         return 0 if self.job is not None and self.job.ended else self.replicas
+
+    @property
+    def replacing(self) -> bool:
+        """Whether pods are there that others shall take the place of."""
+        return self.job is None and any(pod.plan.content != self.order.content for pod in self.pods.values())
 
     def asks_for(self, workload: Workload) -> bool:
         """Whether this revision is what was asked for already."""
@@ -213,13 +225,13 @@ class Supervisor:
                     f"are free in {self.place.name}"
                 )
 
-    def _room(self, order: Order) -> int:
+    def _room(self, entry: Entry) -> int:
         """How many more such pods fit right now, beside all that exist."""
         fits = 1_000_000
         for resource in RESOURCES:
-            request = order.requests[resource]
+            request = entry.order.requests[resource]
             if request > 0:
-                free = self.place.capacity.get(resource, 0.0) - self._used[resource] + TOLERANCE
+                free = self.place.limit(resource, replacing=entry.replacing) - self._used[resource] + TOLERANCE
                 fits = min(fits, max(0, int(free / request)))
         return fits
 
@@ -247,7 +259,7 @@ class Supervisor:
             entry.replicas,
             views,
             one_writer=entry.order.one_writer,
-            room=self._room(entry.order),
+            room=self._room(entry),
             min_available=entry.order.workload.min_available,
         )
 
@@ -262,7 +274,7 @@ class Supervisor:
             views.append(
                 JobPod(pod.name, pod.ended, pod.succeeded, pod.stopping, pod.restarts, self._orders[pod.name], message)
             )
-        steps = job.step(views, self._room(entry.order), time.time())
+        steps = job.step(views, self._room(entry), time.time())
         if entry.alarm is not None:
             entry.alarm.cancel()
         loop = asyncio.get_running_loop()
@@ -369,22 +381,23 @@ class Supervisor:
         order, workload = entry.order, entry.order.workload
         parts = [entry.job.message] if entry.job is not None else []
         if entry.waiting:
-            parts.append(self._lack(order))
+            parts.append(self._lack(entry))
             ready = sum(pod.ready for pod in entry.pods.values())
-            if any(pod.plan.content != order.content for pod in entry.pods.values()) and not entry.job:
+            if entry.replacing:
                 least = least_ready(entry.replicas, workload.min_available)
                 parts.append(f"{ready} ready, of which {least} must stay, so no old pod makes way")
         elif volumes := sorted({m.name for c in order.template.containers() for m in c.volume_mounts}):
             parts.append(f"runs without its volumes ({', '.join(volumes)}): this sub-cluster mounts none")
         return "; ".join(parts)
 
-    def _lack(self, order: Order) -> str:
+    def _lack(self, entry: Entry) -> str:
         """What one more pod waits for."""
         lacking = []
         for resource in RESOURCES:
-            free = max(0.0, self.place.capacity.get(resource, 0.0) - self._used[resource])
-            if order.requests[resource] > free + TOLERANCE:
-                need, there = _amount(resource, order.requests[resource]), _amount(resource, free)
+            request = entry.order.requests[resource]
+            free = max(0.0, self.place.limit(resource, replacing=entry.replacing) - self._used[resource])
+            if request > free + TOLERANCE:
+                need, there = _amount(resource, request), _amount(resource, free)
                 lacking.append(f"one more pod needs {need}, {there} are free")
         return f"waits for room: {' and '.join(lacking)}" if lacking else "waits for room"
 
