@@ -28,9 +28,16 @@ def configure(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
         "Plain Kubernetes manifests become microservices, with everything they refer to. Everything is checked before\n"
-        "anything is sent, checked again by the server, and stored as a whole."
+        "anything is sent, checked again by the server, and stored as a whole.\n\n"
+        "A plan that roam plan --out wrote is carried out as it was made: its objects are applied, its moves are\n"
+        "made. If what it was made from has changed since, it is refused (exit code 7). A plan holds no Secrets'\n"
+        "values: where it brings new ones, add the files it was made from with -f.\n\n"
+        "examples:\n"
+        "  roam apply -f shop/ --wait\n"
+        "  roam plan -f shop/ --out plan.json && roam apply plan.json --wait"
     )
-    add_files(parser, required=True)
+    parser.add_argument("plan", nargs="?", metavar="PLAN", help="a plan that roam plan --out wrote")
+    add_files(parser, required=False)
     add_namespace(parser)
     parser.add_argument("-o", "--output", choices=("json", "name"), help="how to show what was done")
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")
@@ -43,12 +50,18 @@ def run(args: Any) -> int:
     """Apply the files."""
     from federation.cli.world import read_files
 
+    if args.plan is not None:
+        from federation.cli.carrying import carry_out
+
+        return carry_out(args)
+    if not args.files:
+        raise InvalidInput("say what to apply: -f FILE, or a plan")
     manifests = read_files(args.files, args.namespace, notes=True)
     if not manifests.resources:
         raise InvalidInput(f"no objects to apply in {', '.join(args.files)}")
     with connect(args) as client:
-        results = client.apply((_document(each) for each in manifests.resources), dry_run=args.dry_run)
-        _print(results, args)
+        results = client.apply((document_of(each) for each in manifests.resources), dry_run=args.dry_run)
+        print_results(results, args)
         if args.wait and not args.dry_run:
             services = [(one["namespace"], one["name"]) for one in results if one["kind"] == "Microservice"]
             wait_ready(client, services, args.timeout)
@@ -130,7 +143,8 @@ def _give_up(waiting: Mapping[tuple[str, str], tuple[str, str]], timeout_s: floa
     raise TimedOut("\n".join([f"not ready after {timeout_s:g} s:", *lines]))
 
 
-def _print(results: Iterable[Object], args: Any) -> None:
+def print_results(results: Iterable[Object], args: Any) -> None:
+    """What became of each object."""
     singular = {kind.name: kind.singular for kind in KINDS}
     if args.output == "json":
         print_json(as_list([one["object"] for one in results]))
@@ -143,7 +157,8 @@ def _print(results: Iterable[Object], args: Any) -> None:
             print(f"{name} {one['result']}{' (dry run)' if args.dry_run else ''}")
 
 
-def _document(resource: Resource) -> Object:
+def document_of(resource: Resource) -> Object:
+    """As it is applied: without its status."""
     document = resource.model_dump(mode="json", by_alias=True)
     document.pop("status", None)
     return document

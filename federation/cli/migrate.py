@@ -1,20 +1,22 @@
-"""`roam migrate`: move a running service to another sub-cluster."""
+"""`roam migrate`: move running services to another sub-cluster."""
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from federation.cli.client import Client, path_of
 from federation.cli.columns import where
+from federation.cli.moving import Place, follow, is_open, outcome
 from federation.cli.output import note
 from federation.cli.parsing import add_connection, add_namespace, add_timeout, connect, seconds, split_name
-from federation.cli.waiting import wait_until
-from federation.errors import FederationError, InvalidInput, NotFound, TimedOut, Unplaceable
+from federation.errors import FederationError, InvalidInput, NotFound, Unplaceable
 
 Object = Mapping[str, Any]
-_ENDED = ("Succeeded", "RolledBack", "Failed")
+Wish = tuple[str, dict[str, Any]]
+"""A namespace, and the spec of a migration."""
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -22,13 +24,25 @@ def configure(parser: ArgumentParser) -> None:
     parser.epilog = (
         "Copies are started on the target, traffic follows step by step, and the old copies go when nothing uses\n"
         "them any more. Whatever goes wrong before that is undone. How it is moved is said by the policies, unless\n"
-        "--canary and --interval do. The service then stays where it was moved, until roam unpin.\n\n"
-        "exit codes with --wait: 0 moved, 1 rolled back or failed, 5 not done in time (it goes on)"
+        "--strategy, --canary and --interval do. The service then stays where it was moved, until roam unpin.\n\n"
+        "examples:\n"
+        "  roam migrate cart --to ec2-frankfurt --wait\n"
+        "  roam migrate cart ads --to ec2-frankfurt --strategy 10,50,100 --interval 5s\n"
+        "  roam migrate --all --from gce-belgium --to ec2-frankfurt --dry-run\n\n"
+        "exit codes with --wait: 0 moved, 1 rolled back or failed, 5 not done in time (it goes on); with --dry-run:\n"
+        "3 no room there, 4 denied there"
     )
-    parser.add_argument("service", metavar="SERVICE", help="NAME or NAMESPACE/NAME")
+    parser.add_argument("services", nargs="*", metavar="SERVICE", help="NAME or NAMESPACE/NAME, one or several")
     parser.add_argument("--to", metavar="SUB", required=True, dest="target", help="the sub-cluster to move to")
     parser.add_argument("--from", metavar="SUB", dest="source", help="the one to leave, if it runs in several")
+    parser.add_argument("--all", action="store_true", help="every service of every namespace that runs in --from")
     add_namespace(parser)
+    parser.add_argument(
+        "--strategy",
+        metavar="HOW",
+        type=_strategy,
+        help="steps of traffic, e.g. 5,25,100, or JSON as in a policy's migration.strategy",
+    )
     parser.add_argument(
         "--canary", metavar="STEPS", type=_steps, help="traffic on the target in percent, e.g. 5,25,100"
     )
@@ -40,41 +54,97 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Any) -> int:
-    """Start the move, and see it through if asked to."""
+    """Start the moves, and see them through if asked to."""
+    if args.all and (args.services or not args.source):
+        raise InvalidInput("--all moves every service away from a sub-cluster: name it with --from, and no service")
+    if not args.all and not args.services:
+        raise InvalidInput("which service? Name one or several, or say --all --from SUB")
     with connect(args) as client:
-        return _migrate(client, args)
+        _check_known(client, args)
+        wishes = _all(client, args) if args.all else [_wish(client, name, args) for name in args.services]
+        if len({(space, spec["service"]) for space, spec in wishes}) < len(wishes):
+            raise InvalidInput("a service stands here twice")
+        if args.dry_run:
+            return _dry_run(client, wishes)
+        return _start(client, wishes, args)
 
 
-def _migrate(client: Client, args: Any) -> int:
-    namespace, name = split_name(args.service, args.namespace)
-    spec = _spec(client, namespace, name, args)
-    if args.dry_run:
-        return _dry_run(client, namespace, spec)
-    metadata = {"namespace": namespace, "generateName": f"{name}-"}
-    created = client.post(path_of("migrations", namespace), {"metadata": metadata, "spec": spec})
-    migration = created["metadata"]["name"]
-    print(f"migration/{migration} created", flush=True)
-    if not args.wait:
-        note(f"follow it with: roam get migrations -n {namespace} -w")
-        return 0
-    return _wait(client, namespace, migration, args.timeout)
+def _start(client: Client, wishes: Sequence[Wish], args: Any) -> int:
+    created: list[Place] = []
+    refused: list[FederationError] = []
+    for namespace, spec in wishes:
+        metadata = {"namespace": namespace, "generateName": f"{spec['service']}-"}
+        try:
+            answer = client.post(path_of("migrations", namespace), {"metadata": metadata, "spec": spec})
+        except FederationError as error:
+            if len(wishes) == 1:
+                raise
+            refused.append(error)
+            continue
+        created.append((namespace, answer["metadata"]["name"]))
+        print(f"migration/{created[-1][1]} created", flush=True)
+    if created and args.wait:
+        outcome(follow(client, created, args.timeout))
+    elif created:
+        spaces = {namespace for namespace, _ in created}
+        note(f"follow it with: roam migrations {'-A' if len(spaces) > 1 else f'-n {spaces.pop()}'} -w")
+    if refused:
+        raise FederationError("\n".join(str(error) for error in refused))
+    return 0
 
 
-def _spec(client: Client, namespace: str, name: str, args: Any) -> dict[str, Any]:
-    service = _service(client, namespace, name)
-    _check_target(client, args.target)
+def _all(client: Client, args: Any) -> list[Wish]:
+    """Everything that runs in the source and can be moved; says what is left out. Raises: InvalidInput."""
+    data = {
+        (item["metadata"]["namespace"], item["metadata"]["name"])
+        for item in client.items("microservices")[0]
+        if item["spec"]["stateful"]
+    }
+    moving = {
+        (item["metadata"]["namespace"], item["spec"]["service"])
+        for item in client.items("migrations")[0]
+        if is_open(item)
+    }
+    wishes = []
+    for item in client.items("placements")[0]:
+        place = (item["metadata"]["namespace"], item["metadata"]["name"])
+        running = [one for one in item["spec"]["targets"] if one["replicas"] and one["subcluster"] == args.source]
+        if not running:
+            continue
+        if place in data or place in moving:
+            why = "keeps its data with it" if place in data else "is being moved already"
+            note(f"roam: note: {'/'.join(place)} is left out: it {why}")
+            continue
+        spec = {"service": place[1], "source": args.source, "target": args.target, "replicas": running[0]["replicas"]}
+        wishes.append((place[0], {**spec, **_how(args)}))
+    if not wishes:
+        raise InvalidInput(f"nothing that can be moved runs in {args.source}", field="--from")
+    return wishes
+
+
+def _wish(client: Client, service: str, args: Any) -> Wish:
+    namespace, name = split_name(service, args.namespace)
+    _service(client, namespace, name)
     try:
         targets = client.get(path_of("placements", namespace, name))["spec"]["targets"]
     except NotFound:
         targets = []
     source, replicas = _source(f"{namespace}/{name}", targets, args)
-    spec = {"service": service["metadata"]["name"], "source": source, "target": args.target, "replicas": replicas}
-    canary: dict[str, Any] = {}
+    spec = {"service": name, "source": source, "target": args.target, "replicas": replicas}
+    return namespace, {**spec, **_how(args)}
+
+
+def _how(args: Any) -> dict[str, Any]:
+    """The strategy, as far as the command says it: more special options win."""
+    strategy: dict[str, Any] = dict(args.strategy or {})
+    canary = dict(strategy.get("canary") or {})
     if args.canary:
         canary["steps"] = args.canary
     if args.interval:
         canary["interval"] = args.interval
-    return {**spec, **({"strategy": {"canary": canary}} if canary else {})}
+    if canary:
+        strategy["canary"] = canary
+    return {"strategy": strategy} if strategy else {}
 
 
 def _service(client: Client, namespace: str, name: str) -> Object:
@@ -89,12 +159,16 @@ def _service(client: Client, namespace: str, name: str) -> Object:
         raise unknown_service(Key(namespace, name), known) from error
 
 
-def _check_target(client: Client, target: str) -> None:
+def _check_known(client: Client, args: Any) -> None:
+    """Raises: InvalidInput for an unknown sub-cluster, or one and the same."""
     from federation.model.nearest import suggestion
 
     known = [item["metadata"]["name"] for item in client.items("subclusters")[0]]
-    if target not in known:
-        raise InvalidInput(f"no sub-cluster {target!r}; {suggestion(target, known)}", field="--to")
+    for option, name in (("--to", args.target), ("--from", args.source if args.all else None)):
+        if name is not None and name not in known:
+            raise InvalidInput(f"no sub-cluster {name!r}; {suggestion(name, known)}", field=option)
+    if args.all and args.source == args.target:
+        raise InvalidInput(f"source and target are both {args.target!r}", field="--to")
 
 
 def _source(service: str, targets: list[Object], args: Any) -> tuple[str, int]:
@@ -117,8 +191,8 @@ def _source(service: str, targets: list[Object], args: Any) -> tuple[str, int]:
     return others[0], running[others[0]]
 
 
-def _dry_run(client: Client, namespace: str, spec: Object) -> int:
-    """What the planner thinks of it. Raises: Unplaceable."""
+def _dry_run(client: Client, wishes: Sequence[Wish]) -> int:
+    """What the planner thinks of each. Raises: Unplaceable."""
     import time
 
     from federation.app import plan_resources
@@ -127,53 +201,35 @@ def _dry_run(client: Client, namespace: str, spec: Object) -> int:
     from federation.model.meta import Key
 
     resources = fetch(client)
-    key = find_service(resources, Key(namespace, spec["service"])).key
     judgement = plan_resources(resources, time.time())
-    found = judgement.candidates(key)
-    candidate = next(one for one in found.candidates if one.subcluster == spec["target"])
-    if candidate.verdict in ("denied", "full"):
-        denied = candidate.verdict == "denied"
-        raise Unplaceable(f"{key} can't move to {spec['target']}: {'; '.join(candidate.reasons)}", denied=denied)
-    print(f"{key}: {spec['replicas']} replicas would move from {spec['source']} to {spec['target']} (dry run)")
-    cost = candidate.cost_usd_per_hour
-    if cost is not None and found.targets:
-        now = ", ".join(f"{target.subcluster} {target.replicas}" for target in found.targets)
-        print(f"planned: {now} at {money(found.cost_usd_per_hour)} USD/h; with it: {money(cost)} USD/h")
+    lacks: list[str] = []
+    denied = False
+    for namespace, spec in wishes:
+        key = find_service(resources, Key(namespace, spec["service"])).key
+        found = judgement.candidates(key)
+        candidate = next(one for one in found.candidates if one.subcluster == spec["target"])
+        if candidate.verdict in ("denied", "full"):
+            denied = denied or candidate.verdict == "denied"
+            lacks.append(f"{key} can't move to {spec['target']}: {'; '.join(candidate.reasons)}")
+            continue
+        print(f"{key}: {spec['replicas']} replicas would move from {spec['source']} to {spec['target']} (dry run)")
+        cost = candidate.cost_usd_per_hour
+        if cost is not None and found.targets:
+            now = ", ".join(f"{target.subcluster} {target.replicas}" for target in found.targets)
+            print(f"planned: {now} at {money(found.cost_usd_per_hour)} USD/h; with it: {money(cost)} USD/h")
+    if lacks:
+        raise Unplaceable("\n".join(lacks), denied=denied)
     return 0
 
 
-def _wait(client: Client, namespace: str, name: str, timeout_s: float) -> int:
-    path = path_of("migrations", namespace, name)
-
-    def look() -> tuple[Object | None, str]:
-        migration = client.get(path)
-        ended = migration["status"]["phase"] in _ENDED
-        return (migration if ended else None), _progress(client, namespace, migration)
-
-    migration, text = wait_until(look, timeout_s)
-    if migration is None:
-        raise TimedOut(f"the migration {name} has not ended after {timeout_s:g} s and goes on: {text}")
-    status, spec = migration["status"], migration["spec"]
-    if status["phase"] != "Succeeded":
-        verb = "was rolled back" if status["phase"] == "RolledBack" else "failed"
-        raise FederationError(f"the migration {name} {verb}: {status['message'] or 'no reason given'}")
-    print(f"{namespace}/{spec['service']} moved from {spec['source']} to {spec['target']}")
-    return 0
-
-
-def _progress(client: Client, namespace: str, migration: Object) -> str:
-    spec, status = migration["spec"], migration["status"]
+def _strategy(text: str) -> dict[str, Any]:
+    if not text.lstrip().startswith("{"):
+        return {"canary": {"steps": _steps(text)}}
     try:
-        running = client.get(path_of("placements", namespace, spec["service"]))["status"]["running"]
-    except NotFound:
-        running = []
-    pods = ", ".join(
-        f"{one['ready']}/{one['replicas']} ready in {one['subcluster']}"
-        for one in running
-        if one["subcluster"] in (spec["source"], spec["target"])
-    )
-    parts = [f"{status['phase']:<11}", f"{status['weight']:3}% on {spec['target']}", pods, status["message"]]
-    return "  ".join(part for part in parts if part)
+        found = json.loads(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
+    return dict(found)
 
 
 def _steps(text: str) -> list[int]:

@@ -11,9 +11,9 @@ from typing import Any
 from federation.cli.client import Client, path_of
 from federation.cli.columns import age
 from federation.cli.moving import bar, find_move, follow, is_open, outcome, phase, place_of, refuse_ended, service_of
-from federation.cli.output import as_list, note, print_json, print_yaml
+from federation.cli.output import note, print_json_line, print_objects, print_yaml
 from federation.cli.parsing import Verb, add_connection, add_namespace, add_timeout, connect, split_name
-from federation.cli.table import print_table
+from federation.cli.table import TableWriter
 from federation.errors import Expired, FederationError, InvalidInput
 
 Object = Mapping[str, Any]
@@ -47,13 +47,14 @@ def run(args: Any) -> int:
     with connect(args) as client:
         items, version = client.items("migrations", namespace)
         found = sorted((one for one in items if _wanted(one, service, args)), key=_created)
+        shown = _Shown(args)
         if found or not args.watch:
-            _show(found, args, header=True)
+            shown.all(found)
         if not found and args.output in ("table", "wide"):
             what = f"{space}/{service}" if service else ("any namespace" if namespace is None else f"namespace {space}")
             note(f"No {'open ' if args.open else ''}migrations {'of' if service else 'in'} {what}.")
         if args.watch:
-            _follow(client, namespace, service, args, version, header=not found)
+            _follow(client, namespace, service, args, (version, shown))
     return 0
 
 
@@ -65,7 +66,8 @@ def _created(migration: Object) -> tuple[str, tuple[str, str]]:
     return str(migration["metadata"].get("creationTimestamp")), place_of(migration)
 
 
-def _follow(client: Client, namespace: str | None, service: str, args: Any, version: str, *, header: bool) -> None:
+def _follow(client: Client, namespace: str | None, service: str, args: Any, begun: tuple[str, _Shown]) -> None:
+    version, shown = begun
     while True:
         try:
             for event in client.watch("migrations", namespace, "", version):
@@ -73,27 +75,41 @@ def _follow(client: Client, namespace: str | None, service: str, args: Any, vers
                 version = one["metadata"]["resourceVersion"]
                 # One that ends is shown to its end, also with --open.
                 if event["type"] != "DELETED" and (not service or one["spec"]["service"] == service):
-                    _show([one], args, header=header, single=True)
-                    header = False
-                    sys.stdout.flush()
+                    shown.one(one)
         except Expired:
             items, version = client.items("migrations", namespace)
-            _show([one for one in items if _wanted(one, service, args)], args, header=False)
+            for one in sorted((one for one in items if _wanted(one, service, args)), key=_created):
+                shown.one(one)
 
 
-def _show(found: Sequence[Object], args: Any, *, header: bool, single: bool = False) -> None:
-    if args.output == "json":
-        print_json(found[0] if single else as_list(found))
-    elif args.output == "yaml":
-        print_yaml([found[0] if single else as_list(found)])
-    elif args.output == "name":
-        for one in found:
-            print(f"migration/{one['metadata']['name']}")
-    elif found:
-        wide = args.output == "wide"
-        now = time.time()
-        titles = [*(["NAMESPACE"] if args.all_namespaces else []), *_TITLES, *(_WIDE if wide else ())]
-        print_table(titles, [_row(one, now, args, wide=wide) for one in found], header=header)
+class _Shown:
+    """Prints moves in the form that was asked for: first all of them, then as they change."""
+
+    def __init__(self, args: Any):
+        self._args = args
+        self._wide = args.output == "wide"
+        titles = [*(["NAMESPACE"] if args.all_namespaces else []), *_TITLES, *(_WIDE if self._wide else ())]
+        self._table = TableWriter(titles) if args.output in ("table", "wide") else None
+
+    def all(self, found: Sequence[Object]) -> None:
+        """Print them together."""
+        if self._table is None and (found or not self._args.watch):
+            print_objects(found, self._args.output)
+        elif self._table is not None and found:
+            now = time.time()
+            self._table.write([_row(one, now, self._args, wide=self._wide) for one in found])
+        sys.stdout.flush()
+
+    def one(self, migration: Object) -> None:
+        """Print one that has changed."""
+        if self._table is not None or self._args.output == "name":
+            self.all([migration])
+        elif self._args.output == "json":
+            print_json_line(migration)
+        else:
+            print("---")
+            print_yaml([migration])
+            sys.stdout.flush()
 
 
 def _row(migration: Object, now: float, args: Any, *, wide: bool) -> list[str]:

@@ -93,7 +93,7 @@ def refuse_ended(migration: Object, doing: str) -> None:
         return
     spec, status = migration["spec"], migration["status"]
     name, said = migration["metadata"]["name"], _SAID[status["phase"]]
-    why = f" ({status['message']})" if status["message"] else ""
+    why = f" ({status['message']})" if status["message"] and status["phase"] != "Succeeded" else ""
     text = f"the migration {name} of {service_of(migration)} {said}{why}: there is nothing to {doing}"
     if status["phase"] == "Succeeded":
         text += f"; to move it back: roam migrate {service_of(migration)} --to {spec['source']}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -31,7 +29,7 @@ def configure(parser: ArgumentParser) -> None:
     add_files(parser, required=False)
     add_namespace(parser)
     parser.add_argument("-o", "--output", default="table", choices=("table", "json", "markdown"), help="how to show it")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the plan there, as JSON")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the plan there, for roam apply FILE")
     parser.add_argument("--offline", action="store_true", help="never ask a server")
     parser.add_argument("--detailed-exitcode", action="store_true", help="2 when the plan differs from what runs")
     add_connection(parser)
@@ -41,11 +39,15 @@ def run(args: Any) -> int:
     """Show the plan."""
     from federation.app import plan_resources
     from federation.cli.changes import shown
+    from federation.cli.world import overlay
 
-    resources = gather(args)
+    stored, new = read_world(args)
+    resources = overlay(stored or (), new)
     plan = shown(plan_resources(resources, time.time()).plan, resources)
     if args.out is not None:
-        _write(args.out, plan)
+        from federation.cli.planfile import write_plan
+
+        write_plan(args.out, plan.document(), stored, new)
     if args.output == "json":
         print_json(plan.document())
     else:
@@ -59,18 +61,26 @@ def gather(args: Any) -> tuple[Resource, ...]:
     """The objects to plan: the files', or the server's with the files' laid over them.
 
     Raises: InvalidInput, Unavailable."""
-    from federation.cli.world import fetch, overlay, read_files
+    from federation.cli.world import overlay
+
+    stored, new = read_world(args)
+    return overlay(stored or (), new)
+
+
+def read_world(args: Any) -> tuple[tuple[Resource, ...] | None, tuple[Resource, ...]]:
+    """The server's objects, None where none is asked, and the files'. Raises: InvalidInput, Unavailable."""
+    from federation.cli.world import fetch, read_files
 
     manifests = read_files(args.files, args.namespace) if args.files else None
     if args.offline or (manifests is not None and manifests.subclusters):
         if manifests is None or not manifests.subclusters:
             raise InvalidInput("offline, the files must hold the sub-clusters too: add -f FLEET")
-        return manifests.resources
+        return None, manifests.resources
     with connect(args) as client:
         stored = fetch(client)
     if not any(each.kind_name == "SubCluster" for each in stored):
         note("roam: warning: the server knows no sub-cluster yet; apply some, or add -f FLEET")
-    return overlay(stored, manifests.resources if manifests is not None else ())
+    return stored, manifests.resources if manifests is not None else ()
 
 
 def exit_code(plan: PlanShown, *, detailed: bool) -> int:
@@ -81,14 +91,3 @@ def exit_code(plan: PlanShown, *, detailed: bool) -> int:
     if "full" in verdicts:
         return NO_ROOM
     return PENDING if detailed and plan.changes else 0
-
-
-def _write(path: Path, plan: PlanShown) -> None:
-    text = json.dumps(plan.document(), indent=2, ensure_ascii=False) + "\n"
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text)
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InvalidInput(f"the plan can't be written there: {error.strerror}", file=str(path)) from error

@@ -1,0 +1,90 @@
+"""Carries out a plan that was written to a file: applies its objects, makes its moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from federation.cli.apply import Object, document_of, print_results, wait_ready
+from federation.cli.client import Client, path_of
+from federation.cli.moving import Place, follow, outcome
+from federation.cli.output import note
+from federation.cli.parsing import connect
+from federation.cli.planfile import PlanFile, Shift, as_document, check_fresh, read_plan
+from federation.cli.world import fetch, read_files
+from federation.errors import InvalidInput, StalePlan
+
+
+def carry_out(args: Any) -> int:
+    """Apply the plan `args.plan`. Raises: StalePlan when it, or its files, are no longer as they were."""
+    path = Path(args.plan)
+    plan = read_plan(path)
+    documents = _documents(plan, args)
+    shifts = list(plan.shifts().values())
+    if any(len(some) > 1 for some in shifts) and not (args.wait or args.dry_run):
+        raise InvalidInput("some services move in several steps, one after the other: add --wait", file=str(path))
+    with connect(args) as client:
+        check_fresh(plan, fetch(client))
+        if documents:
+            print_results(client.apply(documents, dry_run=args.dry_run), args)
+        if args.dry_run:
+            _say(shift for some in shifts for shift in some)
+            return 0
+        rounds = max(map(len, shifts), default=0)
+        for number in range(rounds):
+            moved = _start(client, [some[number] for some in shifts if len(some) > number])
+            if args.wait:
+                outcome(follow(client, moved, args.timeout))
+        if args.wait:
+            wait_ready(client, [_place(one) for one in documents if one["kind"] == "Microservice"], args.timeout)
+        elif rounds:
+            note("follow it with: roam migrations -A -w")
+        if not documents and not rounds:
+            note("the plan changes nothing")
+    return 0
+
+
+def _documents(plan: PlanFile, args: Any) -> list[Object]:
+    """What to apply: the plan's objects, from the files where those are given. Raises: StalePlan."""
+    if not args.files:
+        return list(plan.objects)
+    resources = read_files(args.files, args.namespace, notes=True).resources
+    planned = {_title(one): one for one in plan.objects}
+    given = {_title(each): each for each in map(as_document, resources)}
+    other = sorted(name for name in planned.keys() | given.keys() if planned.get(name) != given.get(name))
+    if other:
+        raise StalePlan(f"the files are not those the plan was made from: {', '.join(other[:10])}")
+    return [document_of(each) for each in resources]
+
+
+def _start(client: Client, shifts: Iterable[Shift]) -> list[Place]:
+    """Begin the moves. As nobody chose the place by hand, the services are not pinned to it."""
+    created = []
+    for shift in shifts:
+        namespace, service = shift.key
+        spec = {
+            "service": service,
+            "source": shift.source,
+            "target": shift.target,
+            "replicas": shift.replicas,
+            "reason": "Cost",
+        }
+        body = {"metadata": {"namespace": namespace, "generateName": f"{service}-"}, "spec": spec}
+        name = client.post(path_of("migrations", namespace), body)["metadata"]["name"]
+        print(f"migration/{name} created: {shift.replicas} of {shift.key} to {shift.target}", flush=True)
+        created.append((namespace, name))
+    return created
+
+
+def _say(shifts: Iterable[Shift]) -> None:
+    for shift in shifts:
+        print(f"{shift.key}: {shift.replicas} replicas would move from {shift.source} to {shift.target} (dry run)")
+
+
+def _place(document: Object) -> Place:
+    return document["metadata"]["namespace"], document["metadata"]["name"]
+
+
+def _title(document: Object) -> str:
+    return f"{document['kind']} {'/'.join(part for part in _place(document) if part)}"
