@@ -219,6 +219,13 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("PRECEDENCE", _text("spec", "precedence"), wide=True),
         _AGE,
     ),
+    "Revision": (
+        Column("SERVICE", _text("spec", "service")),
+        Column("REVISION", _text("spec", "number")),
+        Column("CAUSE", _text("spec", "cause", empty="<none>")),
+        _AGE,
+        Column("CONTENT", _text("spec", "content"), wide=True),
+    ),
     "Event": (
         Column("LAST-SEEN", _event_age),
         Column("TYPE", _text("type")),

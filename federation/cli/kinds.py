@@ -30,6 +30,7 @@ KINDS = (
     Kind("Migration", "migrations", ("mig", "migration")),
     Kind("Placement", "placements", ("pl", "placement")),
     Kind("PlacementPolicy", "placementpolicies", ("pp", "policy", "policies", "placementpolicy")),
+    Kind("Revision", "revisions", ("rev", "revision")),
     Kind("SubCluster", "subclusters", ("sub", "subs", "subcluster"), namespaced=False),
 )
 ALL = tuple(kind for kind in KINDS if kind.name in ("Microservice", "Placement", "Migration", "PlacementPolicy"))

@@ -11,11 +11,12 @@ from federation.model.meta import Key, Resource
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.placement import Placement
+from federation.model.revision import Revision
 
 R = TypeVar("R", bound=Resource)
 
-CACHED: tuple[type[Resource], ...] = tuple(kind for kind in KINDS if kind is not Event)
-"""Events are written, never read, by the engine."""
+CACHED: tuple[type[Resource], ...] = tuple(kind for kind in KINDS if kind not in (Event, Revision))
+"""Events are written, never read, by the engine; revisions are the API's."""
 
 
 class Cache:
@@ -50,11 +51,12 @@ class Cache:
         resource = change.resource
         if isinstance(resource, Migration):
             service = Key(resource.metadata.namespace, resource.spec.service)
-            opened = self._open.setdefault(service, {})
             if change.type != "Deleted" and resource.open:
-                opened[resource.key] = resource
-            else:
-                opened.pop(resource.key, None)
+                self._open.setdefault(service, {})[resource.key] = resource
+            elif service in self._open:
+                self._open[service].pop(resource.key, None)
+                if not self._open[service]:
+                    del self._open[service]
         if isinstance(resource, Microservice):
             for port, (owner, _) in list(self._ports.items()) if change.type == "Deleted" else []:
                 if owner == resource.key:
@@ -63,6 +65,13 @@ class Cache:
                 for name, port in resource.status.gateway_ports.items():
                     self._ports[port] = (resource.key, name)
 
+    def copy(self) -> Cache:
+        """The same objects in tables of its own, which stay as they are."""
+        other = Cache()
+        other._objects = {kind: dict(objects) for kind, objects in self._objects.items()}
+        other._open = {key: dict(opened) for key, opened in self._open.items()}
+        return other
+
     def of(self, kind: type[R]) -> dict[Key, R]:
         """All objects of a kind; not to be changed by the caller."""
         return cast("dict[Key, R]", self._objects[kind])
@@ -70,6 +79,10 @@ class Cache:
     def placement(self, key: Key) -> Placement | None:
         """The placement of a microservice."""
         return self.of(Placement).get(key)
+
+    def moving(self) -> set[Key]:
+        """The microservices with an open migration."""
+        return set(self._open)
 
     def open_migrations(self, key: Key) -> tuple[Migration, ...]:
         """The open migrations of a microservice, the one that counts first: it is under way, or was opened first."""

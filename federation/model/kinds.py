@@ -8,6 +8,7 @@ from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.placement import Placement
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy
+from federation.model.revision import Revision
 from federation.model.subcluster import Gateway, SubCluster
 
 KINDS: tuple[type[Resource], ...] = (
@@ -18,6 +19,7 @@ KINDS: tuple[type[Resource], ...] = (
     Migration,
     Placement,
     PlacementPolicy,
+    Revision,
     SubCluster,
 )
 BY_KIND: dict[str, type[Resource]] = {kind.kind_name: kind for kind in KINDS}

@@ -59,10 +59,19 @@ class MicroserviceSpec(Value):
     objects: tuple[dict[str, Json], ...] = ()
 
 
+class Recorded(Value):
+    """The newest `Revision` of a microservice: its number, and a hash of what pods are made of; 0 for none yet."""
+
+    number: int = 0
+    content: str = ""
+
+
 class MicroserviceStatus(Value):
-    """`gateway_ports`: service port (as text) to the port every gateway listens on for it."""
+    """`gateway_ports`: service port (as text) to the port every gateway listens on for it; `revision`: the newest entry
+    of its history."""
 
     gateway_ports: dict[str, int] = {}
+    revision: Recorded = Recorded()
     conditions: tuple[Condition, ...] = ()
     observed_generation: int = 0
 

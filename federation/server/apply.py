@@ -15,6 +15,7 @@ from federation.model.nearest import suggestion
 from federation.server.admission import check_replace
 from federation.server.answers import Answer, Refused, wire
 from federation.server.objects import Objects
+from federation.server.revisions import with_history
 from federation.server.routes import Route
 
 MOST_OBJECTS = 5_000
@@ -64,8 +65,8 @@ def _write(objects: Objects, items: Sequence[_Item]) -> list[Resource]:
         for index, item in enumerate(items)
         if item.result != "unchanged"
     }
-    stored = objects.store.write(list(writes.values()), now=objects.clock())
-    by_index = dict(zip(writes, stored, strict=True))
+    stored = objects.store.write(with_history(objects.store, list(writes.values())), now=objects.clock())
+    by_index = dict(zip(writes, stored, strict=False))
     return [by_index.get(index, item.new) for index, item in enumerate(items)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -20,21 +21,27 @@ from federation.intake.resources import validate
 from federation.server.app import Options, make_wsgi
 from federation.server.audit import AuditLog
 from federation.server.auth import token_from
+from federation.server.backup import backup_extras
 from federation.server.extras import Extra
 from federation.server.page.extras import page_extras
 from federation.server.serve import ApiServer, parse_listen
 from federation.server.tls import Tls
 from federation.server.tokens import TokenFile
+from federation.store.hold import hold
+from federation.store.keyfile import KEY_FILE, keys_for
 from federation.store.sql import open_store
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 5.0
+_TAKE_OVER_S = 15.0
+"""How long to wait for a controller that is just ending."""
 
 
 @dataclass(frozen=True)
 class ServeOptions:
     """`listen` as `host:port`; `token_file` holds an admin's token, `tokens` others' hashes; `ready` is called with the
-    API's address once it answers; `tls`: the files of certificate and key."""
+    API's address once it answers; `tls`: the files of certificate and key; `secrets_key`: the file of the keys that
+    encrypt secrets in the store, made if it is not there (None: `secrets.key` beside the store)."""
 
     store: Path
     token_file: Path
@@ -43,16 +50,24 @@ class ServeOptions:
     listen: str
     ready: Callable[[str], None]
     tls: tuple[Path, Path] | None = None
+    secrets_key: Path | None = None
 
 
 def serve(options: ServeOptions) -> None:
     """Run until SIGTERM or SIGINT. What runs in the sub-clusters goes on; a later `serve` on the same store takes over.
 
-    Raises: FederationError when the store, the token or the address can't be had, or when the engine ends by itself."""
+    Raises: FederationError when the store, its keys, the token or the address can't be had, when another controller has
+    the store and does not end soon, or when the engine ends by itself."""
+    with hold(options.store, wait_s=_TAKE_OVER_S):
+        _serve(options)
+
+
+def _serve(options: ServeOptions) -> None:
     tls = None if options.tls is None else Tls(*options.tls)
     address = parse_listen(options.listen, tls=tls is not None)
     token = token_from(options.token_file)
-    store = open_store(options.store)
+    key_file = options.secrets_key or options.store.with_name(KEY_FILE)
+    store = open_store(options.store, keys=keys_for(options.store, key_file, os.environ))
     runtime = ThreadRuntime()
     stopping = threading.Event()
     failed: list[BaseException] = []
@@ -70,7 +85,7 @@ def serve(options: ServeOptions) -> None:
         stopping.set()
         runtime.wake()
 
-    extras: tuple[Extra, ...] = (*page_extras(store, time.time),)
+    extras: tuple[Extra, ...] = (*page_extras(store, time.time), *backup_extras(options.store, time.time))
     """What other modules of this room add to the API: one line each."""
     api = make_wsgi(
         store,

@@ -22,6 +22,7 @@ from federation.server.admission import check_create, check_replace, refuse_dele
 from federation.server.answers import Answer, Refused, status, wire
 from federation.server.jsonpatch import apply_json_patch
 from federation.server.requests import Request
+from federation.server.revisions import with_history
 from federation.server.routes import Route
 from federation.server.selectors import FieldSelector, parse_field_selector, parse_selector
 
@@ -158,7 +159,7 @@ class Objects:
         if isinstance(old, SubCluster) and grace != 0:
             return Answer(200, wire(self._mark(old)))
         write = Delete(route.kind, route.key, int(version) if version else None)
-        gone = self.store.write([write], now=self.clock())[0]
+        gone = self._write(write)
         details = {**route.details, "uid": gone.metadata.uid}
         return Answer(200, status(200, "", f"{route.kind.kind_name} {route.key} deleted", details))
 
@@ -220,7 +221,7 @@ class Objects:
         return {**document, "spec": {**spec, "strategy": merge(strategy, spec.get("strategy") or {})}}
 
     def _write(self, write: Write) -> Resource:
-        return self.store.write([write], now=self.clock())[0]
+        return self.store.write(with_history(self.store, [write]), now=self.clock())[0]
 
 
 def selector_of(request: Request) -> Selector | None:

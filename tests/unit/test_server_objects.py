@@ -105,7 +105,7 @@ def test_lists_come_by_selector_and_in_pages(api: Served) -> None:
         api.call("POST", f"{SHOP}/microservices", document)
     found = api.call("GET", f"{BASE}/microservices?labelSelector=tier%20in%20(web,%20x),!legacy").body
     assert [item["metadata"]["name"] for item in found["items"]] == ["a", "b"]
-    assert (found["kind"], found["metadata"]["resourceVersion"]) == ("MicroserviceList", "3")
+    assert (found["kind"], found["metadata"]["resourceVersion"]) == ("MicroserviceList", "6")
     page = api.call("GET", f"{SHOP}/microservices?limit=2").body
     api.call("DELETE", f"{SHOP}/microservices/c")
     rest = api.call("GET", f"{SHOP}/microservices?limit=2&continue={page['metadata']['continue']}").body
