@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: install demo test lint types imports unit bench lock clean
+.PHONY: install demo test lint types imports unit bench fuzz lock clean
 
 install: $(STAMP)
 
@@ -35,6 +35,10 @@ unit: install
 
 bench: install
 	@for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench; done
+
+# `make fuzz ARGS="--count 1000000 --seed 3"`: random requests and manifests; a million takes about 20 minutes.
+fuzz: install
+	@$(BIN)/python -m federation.testing.fuzz $(ARGS)
 
 # The lock file holds hashes and no addresses; `pip-compile` comes with pip-tools.
 lock:
