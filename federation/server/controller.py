@@ -18,6 +18,7 @@ from federation.engine.core import Engine
 from federation.engine.runtime import ThreadRuntime
 from federation.errors import FederationError
 from federation.intake.resources import validate
+from federation.server import history
 from federation.server.app import Options, make_wsgi
 from federation.server.audit import AuditLog
 from federation.server.auth import token_from
@@ -85,7 +86,11 @@ def _serve(options: ServeOptions) -> None:
         stopping.set()
         runtime.wake()
 
-    extras: tuple[Extra, ...] = (*page_extras(store, time.time), *backup_extras(options.store, time.time))
+    extras: tuple[Extra, ...] = (
+        *page_extras(store, time.time),
+        *backup_extras(options.store, time.time),
+        *history.extras(store, time.time),
+    )
     """What other modules of this room add to the API: one line each."""
     api = make_wsgi(
         store,

@@ -34,7 +34,8 @@ def _recorded(store: Store, service: Microservice) -> tuple[Microservice, list[W
     if last.content == content:
         return service, []
     number = last.number + 1
-    while _find(store, service.key, number) is not None:  # the status was set back, or what is kept is of an earlier one
+    # Where a status was set back there are newer ones than it knows.
+    while _find(store, service.key, number) is not None:
         number += 1
     metadata = service.metadata
     spec = service.spec
