@@ -19,11 +19,12 @@ from federation.planner.request import PlanRequest, prepare
 from federation.planner.world import World
 from policies.compliance import ENGINE as COMPLIANCE
 from policies.cost import ENGINE as COST
+from policies.importance import ENGINE as IMPORTANCE
 from policies.locality import ENGINE as LOCALITY
 from policies.prefer import ENGINE as PREFER
 from policies.spread import ENGINE as SPREAD
 
-ENGINES = (COMPLIANCE, COST, LOCALITY, PREFER, SPREAD)
+ENGINES = (COMPLIANCE, COST, IMPORTANCE, LOCALITY, PREFER, SPREAD)
 CLOUDS = {"gce": "gcp", "ec2": "aws", "azure": "azure"}
 
 

@@ -140,7 +140,8 @@ class Opinion:
     """One engine's opinion. `denied` [S, C], or None for no denial. `prices`: term name -> [S, C], for the whole
     service with all its replicas (a part of the replicas costs that part); NaN: no price known, not a candidate.
     `ranks` [S, C]: an order of preference that comes before all prices, 0 the most preferred; None: all alike.
-    `notices`: sentences on what was left out."""
+    `importance` [S]: who gets the room when not everything fits, 0 where nobody says so. `notices`: sentences on what
+    was left out."""
 
     denied: Bools | None = None
     prices: Mapping[str, Floats] = field(default_factory=dict)
@@ -149,6 +150,7 @@ class Opinion:
     spread: tuple[SpreadTerm, ...] = ()
     ceilings: tuple[Ceiling, ...] = ()
     ranks: Ints | None = None
+    importance: Ints | None = None
     ties: tuple[Tie, ...] = ()
     notices: tuple[str, ...] = ()
 

@@ -35,7 +35,8 @@ class Candidate(Value):
 
 
 class PlannedService(Value):
-    """One service's part of a plan. Unplaced: no targets, and `verdict` tells whether policy or room is lacking.
+    """One service's part of a plan. Unplaced: no targets, and `verdict` tells whether policy or room is lacking;
+    full with targets: what runs stays where it is, and there is no room for the replicas that are to be added.
 
     `terms` (USD per hour by name) add up to `cost_usd_per_hour`; a call's cost stands with the caller.
     `reasons` are sentences: the choice against the next best, and a summary of who is out and why."""

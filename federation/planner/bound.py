@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 def star_bound(state: State) -> Floats:
     """[S] a lower bound on each placed service's cost, half of each of its calls included; zero for the unplaced."""
     problem = state.problem
-    placed: Bools = np.asarray(state.counts.sum(axis=1) > 0)
+    # What has only a part of its replicas may cost less than any of its options.
+    placed: Bools = np.asarray(state.counts.sum(axis=1) >= np.maximum(problem.replicas, 1)) | problem.fixed
+    placed &= state.counts.any(axis=1)
     # A fixed service stands where it stands, allowed or not.
     allowed = np.where(problem.fixed[:, None], state.counts > 0, problem.allowed)
     least = np.where(allowed, problem.unary, np.inf)

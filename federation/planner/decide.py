@@ -24,7 +24,7 @@ def decide(request: PlanRequest) -> Plan:
 
     As many services as possible are placed, those that run before those that do not, at the least total cost found;
     terms add up to costs, and costs to the total. Guarantees: no rule, capacity or limit is broken, except by services
-    of `request.fixed`, which stay as they are."""
+    of `request.fixed`, which stay as they are; what runs and may stay keeps its replicas, whoever else wants room."""
     solution = solve(request.problem)
     explainer = Explainer(request, solution.state)
     placements = tuple(_planned(explainer, service) for service in range(len(request.view.services)))
@@ -89,9 +89,9 @@ class Judgement:
 
     @property
     def separable(self) -> bool:
-        """Whether what it says of its services would hold in any fleet that leaves them the same room and calls: nobody
-        limits sums over services."""
-        return not any(opinion.ceilings for opinion in self.request.opinions)
+        """Whether what it says of its services would hold in any fleet that leaves them the same room and calls: no
+        rule counts or names other services than those that a call joins."""
+        return not any(opinion.ceilings or opinion.ties or opinion.notices for opinion in self.request.opinions)
 
     @cached_property
     def _explainer(self) -> Explainer:

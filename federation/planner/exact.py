@@ -15,6 +15,8 @@ from federation.planner.state import State
 if TYPE_CHECKING:
     from federation.contracts.policy import Floats, Ints
 
+MOST_LOSS = 2.0**40
+"""With more classes of importance than numbers can tell apart, nobody is left out for another here."""
 MAX_OPTIONS = 64
 """A service with more ways to be divided takes no part."""
 
@@ -33,10 +35,11 @@ def solve_group(state: State, services: Sequence[int], budget: int) -> Outcome:
     """Place `services` as well as possible, all others held; looks at no more than `budget` nodes.
 
     As many as possible first, those that run now before all others, then as cheaply as possible. Changes the state
-    only to something strictly better. Services with too many options to list stay where they are."""
+    only to something strictly better. Services with too many options to list stay where they are, and so do those
+    that have a part of their replicas only."""
     fixed = state.problem.fixed
-    members = [s for s in services if not fixed[s] and _option_count(state, s) <= MAX_OPTIONS]
-    whole = all(fixed[s] or _option_count(state, s) <= MAX_OPTIONS for s in services)
+    members = [s for s in services if not fixed[s] and _takes_part(state, s)]
+    whole = all(fixed[s] or _takes_part(state, s) for s in services)
     if not members:
         return Outcome(False, whole, True, 0)
     before = {s: state.counts[s].copy() for s in members}
@@ -65,6 +68,8 @@ def _search(group: Group, now: float, out: float, budget: int) -> tuple[list[int
     chosen = full.run()
     if chosen is not None or out == 0.0:
         return chosen, full.complete, full.nodes
+    if max(group.loss) > MOST_LOSS * min(group.loss):
+        return None, False, full.nodes
     rest = Search(group, partial=True, below=now + out, budget=max(budget - full.nodes, budget // 4))
     chosen = rest.run()
     return chosen, full.complete and rest.complete, full.nodes + rest.nodes
@@ -72,6 +77,11 @@ def _search(group: Group, now: float, out: float, budget: int) -> tuple[list[int
 
 def _row_of(rows: Ints, option: int, blank: Ints) -> Ints:
     return blank if option < 0 else np.asarray(rows[option])
+
+
+def _takes_part(state: State, service: int) -> bool:
+    some = int(state.counts[service].sum())
+    return not 0 < some < int(state.problem.replicas[service]) and _option_count(state, service) <= MAX_OPTIONS
 
 
 def _option_count(state: State, service: int) -> int:
@@ -145,13 +155,14 @@ def _losses(
     state: State, members: list[int], base: list[list[float]], pairs: dict[tuple[int, int], list[list[float]]]
 ) -> list[float]:
     """What leaving out each member costs: more than any placement of the group can, in whole powers of two; and one
-    that runs now more than all that do not."""
+    of an earlier class more than all of later ones."""
     worst = 1.0 + sum(max((abs(x) for x in costs), default=0.0) for costs in base)
     for matrix in pairs.values():
         worst += max((x for row in matrix for x in row if x != INFINITE), default=0.0)
     loss = float(2.0 ** np.ceil(np.log2(worst)))
-    held = [bool(state.problem.current[member].any()) for member in members]
-    return [loss * (len(members) + 1) if runs else loss for runs in held]
+    classes = state.problem.classes[0][members]
+    above = np.searchsorted(np.unique(-classes), -classes)
+    return [loss * float(len(members) + 1) ** int(level) for level in above]
 
 
 def _roomy(state: State, group: Group, members: list[int]) -> bool:

@@ -64,6 +64,11 @@ class Explainer:
         found = []
         if self.state.placed(service):
             found.append(self._choice(service))
+        if self.state.placed(service) and self._missing(service):
+            replicas = int(self.request.problem.replicas[service])
+            found.append(
+                f"room for {replicas - self._missing(service)} of {replicas} replicas only: those that run stay"
+            )
         preferred = self._preferred(service)
         if preferred:
             found.append(preferred)
@@ -74,12 +79,19 @@ class Explainer:
         return tuple(found)
 
     def verdict(self, service: int) -> Literal["placed", "denied", "full"]:
-        """Placed; or full, where only room lacks somewhere; or denied."""
+        """Placed; or full, where only room lacks somewhere, for all or some of the replicas; or denied."""
         if self.state.placed(service):
-            return "placed"
+            return "full" if self._missing(service) else "placed"
         every = range(self.request.problem.shape[1])
         out = (self.obstacles(service, subcluster) for subcluster in every)
         return "full" if any(each is None or not each.denied for each in out) else "denied"
+
+    def _missing(self, service: int) -> int:
+        """How many replicas have no place, of a service that has some."""
+        problem = self.request.problem
+        return (
+            0 if problem.fixed[service] else max(int(problem.replicas[service] - self.state.counts[service].sum()), 0)
+        )
 
     def obstacles(self, service: int, subcluster: int) -> Obstacles | None:
         """Why the service can't stand there, all others as they are; None when it can or does."""

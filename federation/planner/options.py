@@ -51,13 +51,14 @@ class Options:
         divided[list(problem.spread)] = True
         runs_in_several = (problem.current > 0).sum(axis=1) > 1
         self.listed: Bools = runs_in_several | problem.fixed | (divided & (problem.replicas > 0))
+        self.listed[list(problem.growth)] = True
         """[S] services whose options are rows of a list; the others take any one allowed sub-cluster."""
 
     def of(self, service: int) -> Ints:
         """[O, C] the service's options, in a fixed order: staying first, then by sub-clusters."""
         made = self._made.get(service)
         if made is None:
-            made = self._made[service] = self._make(service)
+            made = self._made[service] = self._within(service, self._make(service))
         return made
 
     def rows(self, service: int) -> Ints:
@@ -80,6 +81,8 @@ class Options:
         problem = self._problem
         if problem.fixed[service]:
             return problem.current[service : service + 1]
+        if service in problem.growth:
+            return problem.growth[service]
         rules = problem.spread.get(service, ()) if problem.replicas[service] > 0 else ()
         replicas = max(int(problem.replicas[service]), 1)
         allowed = problem.allowed[service]
@@ -97,7 +100,28 @@ class Options:
         stay = self._stay(service, replicas, rules)
         if stay is not None:
             rows = np.concatenate([stay[None], rows[(rows != stay).any(axis=1)]])
-        if problem.ranks is None or problem.rank_limit is None:
+        return rows
+
+    def grown(self, service: int) -> Ints:
+        """[O, C] what runs of the service with what is missing in one more sub-cluster; where its rules allow no such
+        row, those that take nothing away, and where there are none of these either, all its options."""
+        problem = self._problem
+        replicas, current = int(problem.replicas[service]), problem.current[service]
+        rules = problem.spread.get(service, ())
+        allowed = problem.allowed[service] & (current == 0)
+        rows = current + np.eye(len(current), dtype=np.int64)[allowed] * (replicas - current.sum())
+        for rule in rules:
+            rows = rows[rule.holds(rows)]
+        if not len(rows):
+            rows = self._make(service)
+            adds = (rows >= current).all(axis=1)
+            rows = rows[adds] if adds.any() else rows
+        return np.asarray(rows)
+
+    def _within(self, service: int, rows: Ints) -> Ints:
+        """Those rows that go no further down the order of preference than the problem has it."""
+        problem = self._problem
+        if problem.ranks is None or problem.rank_limit is None or problem.fixed[service]:
             return rows
         depth = rows @ problem.ranks[service] / np.maximum(rows.sum(axis=1), 1)
         return np.asarray(rows[depth <= problem.rank_limit[service] + TOLERANCE])

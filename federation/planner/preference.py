@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from federation.planner.options import Options
 from federation.planner.problem import TOLERANCE, Problem
 from federation.planner.state import State
 
@@ -31,7 +32,18 @@ def by_preference(problem: Problem, ranks: Ints) -> Problem:
     away = problem.stands()[:, None] & ~there & (ranks >= now[:, None])
     ordinal = ordinal + away * (step * (most * len(ranks) + 1))
     ordinal[problem.fixed] = 0.0
-    return replace(problem, ordinal=ordinal)
+    return replace(problem, ordinal=ordinal, ranks=ranks, rank_limit=_divided_limit(problem, ranks))
+
+
+def _divided_limit(problem: Problem, ranks: Ints) -> Floats:
+    """[S] how far down what runs divided may stand: no further than it does, so that no part of it is pushed out."""
+    limit = np.full(len(ranks), np.inf)
+    options = Options(problem)
+    for service in np.flatnonzero((problem.current > 0).sum(axis=1) > 1).tolist():
+        stay = options.stay(service) if service not in problem.growth else None
+        if stay is not None:
+            limit[service] = stay @ ranks[service] / stay.sum()
+    return limit
 
 
 def within_preference(problem: Problem, ranks: Ints, counts: Ints) -> Problem:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,7 +79,8 @@ class Problem:
     [B, C, C], -1: no limit; what has to run together or apart is a call of no weight with such a limit; `current`
     [S, C] committed counts; `fixed` [S] keeps `current` as it is, whatever it is; `ordinal` [S, C]: what is no money
     and weighs more than all of it; `rank_limit` [S]: how far down its order of preference, by `ranks` [S, C], a
-    replica may stand on average.
+    replica may stand on average; `importance` [S]: who gets room first of those without a place; `idle`: services that
+    keep a place for a replica that does not run; `growth`: the rows [O, C] open to services that are growing.
     """
 
     replicas: Ints
@@ -99,6 +101,9 @@ class Problem:
     ordinal: Floats | None = None
     ranks: Ints | None = None
     rank_limit: Floats | None = None
+    importance: Ints | None = None
+    idle: frozenset[int] = frozenset()
+    growth: Mapping[int, Ints] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -112,6 +117,27 @@ class Problem:
     def stands(self) -> Bools:
         """[S] whether a service runs, and may stay in each place it runs in; held where it is or not."""
         return self.held() & ~((self.current > 0) & ~self.allowed).any(axis=1)
+
+    def grows(self) -> Bools:
+        """[S] whether a service runs, may stay, and is to have more replicas."""
+        more = self.replicas > self.current.sum(axis=1)
+        more[list(self.idle)] = False
+        return np.asarray(self.stands() & more & ~self.fixed)
+
+    @cached_property
+    def classes(self) -> tuple[Ints, Ints]:
+        """[S] whose place is the safer, and [S] who is given room first; 0 the first, comparable with each other.
+
+        What runs and may stay is safe before all others, but for more replicas it asks as any other does: the more
+        important first, of these those that run before those that do not."""
+        important = np.zeros(len(self.replicas), dtype=np.int64) if self.importance is None else self.importance
+        stands = self.stands() | self.fixed
+        rows = np.column_stack([~stands, -important * ~stands, ~self.held() & ~stands])
+        asking = np.column_stack([np.ones_like(important), -important, ~self.held()])
+        ones, index = np.unique(np.concatenate([rows, asking]), axis=0, return_inverse=True)
+        del ones
+        both = index.reshape(2, -1)
+        return both[0], np.where(stands & ~self.grows(), both[0], both[1])
 
     def stay_usd(self) -> Floats:
         """[S] what a move has to save at least; zero for a service that runs nowhere it may be."""

@@ -98,6 +98,12 @@ class PlanRequest:
         return result
 
     @cached_property
+    def importance(self) -> Ints | None:
+        """[S] who gets the room when not everything fits; None where all are alike. Several engines' add up."""
+        stated = [opinion.importance for opinion in self.opinions if opinion.importance is not None]
+        return np.sum(stated, axis=0) if stated else None
+
+    @cached_property
     def conflicts(self) -> dict[Key, tuple[str, ...]]:
         """What is contradictory in the policies, by service; each message names both sides."""
         found = dict(conflicts(self.view, self.engines))
@@ -219,6 +225,8 @@ def _problem(request: PlanRequest) -> Problem:
         spread=_spread(request),
         limits=spend,
         ranks=request.ranks,
+        importance=request.importance,
+        idle=_idle(request),
     )
 
 
@@ -237,6 +245,12 @@ def _committed(request: PlanRequest) -> tuple[Ints, Bools]:
             if column is not None:
                 counts[service, column] += 1 if idle else target.replicas
     return counts, fixed
+
+
+def _idle(request: PlanRequest) -> frozenset[int]:
+    """Services that were scaled to nothing and keep their place."""
+    current = request.view.current
+    return frozenset(s for s, targets in enumerate(current) if targets and not any(t.replicas for t in targets))
 
 
 def _pairs(request: PlanRequest) -> tuple[Floats, Floats, tuple[SpendLimit, ...]]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from federation.planner.bound import part_cost, slack_for_staying, star_bound
-from federation.planner.construct import construct, make_room
+from federation.planner.construct import construct, with_growth
 from federation.planner.exact import solve_group
 from federation.planner.options import Options
 from federation.planner.preference import by_preference, climb, within_preference
 from federation.planner.problem import Problem
+from federation.planner.room import make_room
 from federation.planner.search import components, improve
 from federation.planner.state import State
 
@@ -31,6 +32,8 @@ NODES_PER_SERVICE = 8
 """What setting up a search costs, in nodes for each service in it."""
 SETTLED_NODES = 2000
 """Of these, how many may go to parts of which nothing is new."""
+ROOM_ROUNDS = 3
+"""How often room is looked for at the end."""
 CLIMBS = 3
 """How often the cheapest placement within everybody's preference is looked for."""
 WHOLE_SERVICES = 18
@@ -64,23 +67,35 @@ def solve(problem: Problem) -> Solution:
     if 0 in problem.shape:
         empty = State(problem, options)
         return Solution(empty.counts, 0.0, empty)
-    if problem.ranks is None:
-        state = construct(problem, options)
-        return Solution(state.counts, _optimise(state), state)
-    preferring = by_preference(problem, problem.ranks)
-    first = construct(preferring, Options(preferring))
-    _optimise(first)
-    bound, state = 0.0, first
+    growing = with_growth(problem)
+    counts, bound = _in_order(growing, problem.ranks) if problem.ranks is not None else _by_price(growing)
+    state = State(problem, options)
+    state.load(counts)
+    return Solution(counts, bound, state)
+
+
+def _by_price(problem: Problem) -> tuple[Ints, float]:
+    state = construct(problem, Options(problem))
+    bound = _optimise(state)
+    return state.counts, bound
+
+
+def _in_order(problem: Problem, ranks: Ints) -> tuple[Ints, float]:
+    """As far up the orders of preference as possible first, then by price."""
+    preferring = by_preference(problem, ranks)
+    state = construct(preferring, Options(preferring))
+    _optimise(state)
+    bound = 0.0
     for _ in range(CLIMBS):
-        within = within_preference(problem, problem.ranks, state.counts)
+        within = within_preference(problem, ranks, state.counts)
         second = State(within, Options(within))
         second.load(state.counts)
         bound = _optimise(second)
-        state = State(problem, options)
+        state = State(problem, Options(problem))
         state.load(second.counts)
-        if not climb(state, problem.ranks):
+        if not climb(state, ranks):
             break
-    return Solution(state.counts, bound, state)
+    return state.counts, bound
 
 
 def _optimise(state: State) -> float:
@@ -94,6 +109,10 @@ def _optimise(state: State) -> float:
     whole = _solve_whole(state, all_proven=len(proven) == len(parts))
     if not whole:
         improve(state)
+    for _ in range(ROOM_ROUNDS):
+        if not make_room(state):
+            break
+        whole = False
     return _bound(state, parts, proven, whole=whole)
 
 
