@@ -138,6 +138,12 @@ class Unavailable(ProviderError):
     reason: ClassVar[str] = "Unavailable"
 
 
+class NoRoom(Unavailable):
+    """The disk is full: nothing was written. Goes on by itself once there is room."""
+
+    reason: ClassVar[str] = "InsufficientStorage"
+
+
 class Denied(ProviderError):
     """Not allowed: credentials or permissions; trying again does not help."""
 

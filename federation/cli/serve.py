@@ -49,6 +49,13 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--audit-log", type=Path, metavar="PATH", help=f"who wrote what (default: DIR/{AUDIT_FILE})")
     parser.add_argument(
+        "--secrets-key",
+        type=Path,
+        metavar="PATH",
+        help="keys that encrypt secrets in the store, made if not there (default: secrets.key beside the store); "
+        "$ROAM_SECRETS_KEY comes first",
+    )
+    parser.add_argument(
         "--write-context", action="store_true", help="make it the server that commands with this home talk to"
     )
     parser.add_argument("--log-level", choices=_LEVELS, default="warning", help="to stderr (default: %(default)s)")
@@ -82,6 +89,7 @@ def run(args: Any) -> int:
             listen=args.listen,
             ready=ready,
             tls=_tls(args),
+            secrets_key=args.secrets_key and args.secrets_key.expanduser().absolute(),
         )
     )
     return 0

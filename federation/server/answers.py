@@ -16,6 +16,7 @@ from federation.errors import (
     FederationError,
     InvalidInput,
     InvalidInputs,
+    NoRoom,
     NotFound,
     RateLimited,
     StaleWrite,
@@ -53,6 +54,7 @@ _CODES: tuple[tuple[type[FederationError], int], ...] = (
     (Expired, 410),
     (Denied, 403),
     (RateLimited, 429),
+    (NoRoom, 507),
     (Unavailable, 503),
     (AuditFull, 507),
 )

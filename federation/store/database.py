@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from federation.errors import FederationError, InvalidInput, Unavailable
-from federation.store import schema
+from federation.errors import FederationError, InvalidInput, NoRoom, Unavailable
+from federation.store import schema, vault
+from federation.store.sealing import Keyring
 
 MEMORY = ":memory:"
 _MOST_CONNECTIONS = 32
@@ -31,10 +32,11 @@ class Database:
     A file is made readable by its owner only, and so is its directory if that has to be made.
     Safe to use from several threads; several processes may use one file.
 
-    Args: busy_timeout_s, how long to wait for another process that is writing.
-    Raises: InvalidInput (not a store, a damaged one, or a newer release's), Unavailable (try again)."""
+    Args: keys, for what is secret in it (see `vault.unlock`); busy_timeout_s, how long to wait for another process that
+    is writing.
+    Raises: InvalidInput (not a store, a damaged one, a newer release's, or wrong keys), Unavailable (try again)."""
 
-    def __init__(self, path: Path | None, *, busy_timeout_s: float):
+    def __init__(self, path: Path | None, keys: Keyring | None = None, *, busy_timeout_s: float):
         self.name = MEMORY if path is None else str(path)
         self._closed = False
         self._users = 0
@@ -46,12 +48,12 @@ class Database:
         self._engine = _engine(self.name, busy_timeout_s)
         try:
             with self._translated(opening=True):
-                self._open()
+                self._open(keys)
         except BaseException:
             self.close()
             raise
 
-    def _open(self) -> None:
+    def _open(self, keys: Keyring | None) -> None:
         with self._engine.connect() as connection:
             raw = connection.connection.dbapi_connection
             assert raw is not None  # noqa: S101 - just connected
@@ -59,6 +61,21 @@ class Database:
                 _check_file(raw, self.name)
         with self.writing() as connection:
             schema.upgrade(connection, self.name)
+            unclean = vault.unlock(connection, keys, self.name)
+        if unclean:
+            self._clean()
+
+    def _clean(self) -> None:
+        """Rewrite the file, so that nothing that was replaced is left in it or in its log."""
+        if self.name != MEMORY:
+            with self._engine.connect() as connection:
+                raw = connection.connection.dbapi_connection
+                assert raw is not None  # noqa: S101 - just connected
+                raw.execute("VACUUM")
+                if raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    raise Unavailable(f"the store {self.name} is in use; stop what uses it and try again")
+        with self.writing() as connection:
+            vault.cleaned(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -162,7 +179,7 @@ def _make_file(path: Path) -> None:
             os.close(directory)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Unavailable(f"no room for the store {path}; free some space and try again") from error
+            raise NoRoom(f"no room for the store {path}; free some space and try again") from error
         raise InvalidInput(
             f"can't be opened for the store ({error.strerror}); name a file in a directory that can be written",
             file=str(path),
@@ -185,7 +202,7 @@ def _translate(error: BaseException | None, name: str, opening: bool) -> Federat
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return Unavailable(f"the store {name} is locked by another process; try again")
     if code.startswith("SQLITE_FULL"):
-        return Unavailable(f"no room left for the store {name}: nothing was written; free some space and try again")
+        return NoRoom(f"no room left for the store {name}: nothing was written; free some space and try again")
     if code.startswith("SQLITE_READONLY"):
         return Unavailable(f"the store {name} can't be written (read-only file or file system): nothing was written")
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):

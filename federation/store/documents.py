@@ -21,6 +21,7 @@ from federation.contracts.store import Delete, Replace, Write
 from federation.errors import FederationError, InvalidInput
 from federation.model.kinds import BY_KIND
 from federation.model.meta import Key, Resource
+from federation.store.sealing import Keyring
 
 Document = dict[str, JsonValue]
 
@@ -117,10 +118,11 @@ class Parsed:
     """Objects parsed already, by version, the least recently used forgotten first. Safe to use from several threads.
 
     A version belongs to one object in one state for ever, so nothing here ever goes stale.
-    Args: most, number of objects; most_chars, length of their texts in all (an object takes about twelve times the
-    memory of its text)."""
+    Args: keys, for those that are encrypted; most, number of objects; most_chars, length of their texts in all (an
+    object takes about twelve times the memory of its text)."""
 
-    def __init__(self, most: int = 20_000, most_chars: int = 24 * 2**20):
+    def __init__(self, keys: Keyring | None = None, *, most: int = 20_000, most_chars: int = 24 * 2**20):
+        self.keys = keys
         self._most = most
         self._most_chars = most_chars
         self._chars = 0

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from federation.contracts.store import Create
 from federation.errors import AlreadyExists, NotFound, StaleWrite
 from federation.model.meta import Key, Metadata, Resource
+from federation.model.redact import holds_secrets
 from federation.store.documents import Document, Prepared, canonical, dump, text_of
 
 ObjectId = tuple[str, str, str]
@@ -17,7 +18,8 @@ ObjectId = tuple[str, str, str]
 
 
 class Revision(NamedTuple):
-    """One object in one state, to be stored: a row of `schema.REVISIONS`, and the object for whoever asks next."""
+    """One object in one state, to be stored: a row of `schema.REVISIONS`, the object for whoever asks next, and
+    whether it holds secrets."""
 
     version: int
     id: ObjectId
@@ -25,6 +27,7 @@ class Revision(NamedTuple):
     at: float
     text: str | None
     resource: Resource
+    secret: bool = False
 
 
 @dataclass(slots=True)
@@ -145,7 +148,8 @@ class _Batch:
         text = text_of({**document, "metadata": _metadata(metadata)})
         version = metadata.resource_version
         id = _id(type(resource), resource.key)
-        self.own.revisions.append(Revision(version, id, change, self._now, text, stored))
+        secret = holds_secrets({"kind": id[0], **document})
+        self.own.revisions.append(Revision(version, id, change, self._now, text, stored, secret))
         self.own.heads[id] = stored
         self.own.version = version
         return stored

@@ -8,10 +8,13 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from federation.errors import FederationError
 from federation.model.meta import Key, Resource
 from federation.store.documents import Parsed, parse, parsing_many
-from federation.store.ledger import Account, ObjectId
+from federation.store.ledger import Account, ObjectId, Revision
 from federation.store.schema import LABELS, REVISIONS, STATE
+from federation.store.sealing import Keyring
+from federation.store.vault import about
 
 T = TypeVar("T")
 _AT_ONCE = 500
@@ -27,7 +30,12 @@ _LIVE = select(REVISIONS.c.version, REVISIONS.c.name).where(
     REVISIONS.c.name.in_(bindparam("names", expanding=True)),
 )
 _DOCUMENTS = select(
-    REVISIONS.c.version, REVISIONS.c.kind, REVISIONS.c.namespace, REVISIONS.c.name, REVISIONS.c.document
+    REVISIONS.c.version,
+    REVISIONS.c.kind,
+    REVISIONS.c.namespace,
+    REVISIONS.c.name,
+    REVISIONS.c.document,
+    REVISIONS.c.sealed,
 ).where(REVISIONS.c.version.in_(bindparam("versions", expanding=True)))
 _SUPERSEDE = update(REVISIONS).where(REVISIONS.c.version == bindparam("ended")).values(superseded=bindparam("by"))
 _ADD_REVISIONS = insert(REVISIONS)
@@ -65,20 +73,22 @@ def heads(connection: Connection, ids: Collection[ObjectId], parsed: Parsed) -> 
 def load(connection: Connection, versions: Sequence[int], parsed: Parsed) -> dict[int, Resource]:
     """The objects written at `versions`, parsed only if `parsed` does not have them yet.
 
-    Only for committed rows. Raises: FederationError for one that this release can't read."""
+    Only for committed rows. Raises: FederationError for one that this release, or these keys, can't read."""
     found = parsed.get(list(versions))
     missing = [version for version in versions if version not in found]
     with parsing_many() if len(missing) > _AT_ONCE else nullcontext():
         for some in _portions(missing):
-            for version, kind, namespace, name, text in connection.execute(_DOCUMENTS, {"versions": some}):
+            for version, kind, namespace, name, text, sealed in connection.execute(_DOCUMENTS, {"versions": some}):
+                if sealed is not None:
+                    text = _opened(parsed.keys, text, sealed, about(kind, namespace, name, version))
                 resource = parse(kind, text, f"{kind} {Key(namespace, name)} at version {version}")
                 found[version] = resource
                 parsed.put(version, resource, len(text))
     return found
 
 
-def save(connection: Connection, account: Account) -> None:
-    """Write down what `account` changed."""
+def save(connection: Connection, account: Account, keys: Keyring | None) -> None:
+    """Write down what `account` changed; objects that hold secrets encrypted, where there are keys."""
     mine = {revision.version for revision in account.revisions}
     ended = [{"ended": version, "by": by} for version, by in account.superseded.items() if version not in mine]
     if ended:
@@ -95,9 +105,11 @@ def save(connection: Connection, account: Account) -> None:
                 "name": revision.id[2],
                 "change": revision.change,
                 "at": revision.at,
-                "document": revision.text,
+                "document": text,
+                "sealed": sealed,
             }
             for revision in account.revisions
+            for text, sealed in [_sealed(keys, revision)]
         ],
     )
     labels = [
@@ -109,6 +121,18 @@ def save(connection: Connection, account: Account) -> None:
     if labels:
         connection.execute(_ADD_LABELS, labels)
     connection.execute(_SET_VERSION, {"newest": account.version})
+
+
+def _sealed(keys: Keyring | None, revision: Revision) -> tuple[str | None, str | None]:
+    if keys is None or revision.text is None or not revision.secret:
+        return revision.text, None
+    return keys.seal(revision.text, about(*revision.id, revision.version))
+
+
+def _opened(keys: Keyring | None, text: str, sealed: str, title: str) -> str:
+    if keys is None:
+        raise FederationError(f"the store's {title} is encrypted, and the store was opened without keys")
+    return keys.open(text, sealed, title)
 
 
 def _grouped(ids: Collection[ObjectId]) -> dict[tuple[str, str], list[str]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Double,
@@ -61,9 +62,22 @@ REVISIONS = Table(
     Column("change", String(8), nullable=False),
     Column("at", Double, nullable=False),
     Column("document", Text),
+    Column("sealed", String(16)),
 )
 """Objects in all their states. `change` is Added, Modified or Deleted; a Deleted row has no document (it is that of the
-row it supersedes) and supersedes itself, so that it is never live. `at`: when, in seconds since 1970."""
+row it supersedes) and supersedes itself, so that it is never live. `at`: when, in seconds since 1970. `sealed`: the id
+of the key that the document is encrypted with, None where it is plain JSON."""
+
+SEAL = Table(
+    "seal",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("key_id", String(16), nullable=False),
+    Column("proof", Text, nullable=False),
+    Column("clean", Boolean, nullable=False),
+)
+"""At most one row, where secrets are encrypted: the key that encrypts, a known text encrypted with it, and whether the
+file's unused parts are free of plain text."""
 
 LABELS = Table(
     "labels",
@@ -87,13 +101,31 @@ Index(
 )
 Index("revisions_by_name", REVISIONS.c.kind, REVISIONS.c.namespace, REVISIONS.c.name, REVISIONS.c.superseded)
 Index("revisions_by_end", REVISIONS.c.superseded, sqlite_where=~_ALIVE, postgresql_where=~_ALIVE)
+Index(
+    "revisions_sealed",
+    REVISIONS.c.sealed,
+    sqlite_where=REVISIONS.c.sealed.is_not(None),
+    postgresql_where=REVISIONS.c.sealed.is_not(None),
+)
 Index("labels_by_value", LABELS.c.label, LABELS.c.value, LABELS.c.version)
 
 
-VERSION = 1
+VERSION = 2
 """The schema of this release."""
 
-STEPS: dict[int, Callable[[Connection], None]] = {}
+
+def _add_seals(connection: Connection) -> None:
+    """Documents may be encrypted. Those that hold secrets are, as soon as there are keys (`vault.unlock`)."""
+    for statement in (
+        "ALTER TABLE revisions ADD COLUMN sealed VARCHAR(16)",
+        "CREATE INDEX revisions_sealed ON revisions (sealed) WHERE sealed IS NOT NULL",
+        "CREATE TABLE seal (id INTEGER NOT NULL, key_id VARCHAR(16) NOT NULL, proof TEXT NOT NULL, "
+        "clean BOOLEAN NOT NULL, PRIMARY KEY (id))",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {2: _add_seals}
 """STEPS[n] makes schema n out of schema n-1. A released step never changes; a new store starts at `VERSION` at once."""
 
 

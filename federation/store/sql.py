@@ -22,6 +22,7 @@ from federation.store.documents import Parsed, Prepared, known, prepare
 from federation.store.ledger import Ledger
 from federation.store.retention import Retention, compact, surplus_events
 from federation.store.schema import REVISIONS, STATE
+from federation.store.sealing import Keyring
 from federation.store.turns import Bell, Ticket, Turns
 
 R = TypeVar("R", bound=Resource)
@@ -34,14 +35,21 @@ _BUSY_TIMEOUT_S = 5.0
 
 
 def open_store(
-    path: Path | None, *, retention: Retention | None = None, busy_timeout_s: float = _BUSY_TIMEOUT_S
+    path: Path | None,
+    *,
+    keys: Keyring | None = None,
+    retention: Retention | None = None,
+    busy_timeout_s: float = _BUSY_TIMEOUT_S,
 ) -> SqlStore:
     """The store in the file `path`, made if it is not there (mode 0600, a new directory 0700); None: in memory.
 
-    Args: retention, what is kept of changes and events; busy_timeout_s, seconds to wait for another process's write.
-    Raises: InvalidInput (no store, a damaged one, or a newer release's: the message says what to do); Unavailable."""
-    database = Database(path, busy_timeout_s=busy_timeout_s)
-    return SqlStore(database, retention or Retention(), shared=path is not None)
+    Args: keys, with which objects that hold secrets are encrypted: what the file holds in plain text, or with another
+    than the first of them, is encrypted now; without keys nothing is encrypted, and a store in which something is does
+    not open. retention, what is kept of changes and events; busy_timeout_s, seconds to wait for another process.
+    Raises: InvalidInput (no store, a damaged one, a newer release's, or a missing key: the message says what to do);
+    Unavailable."""
+    database = Database(path, keys, busy_timeout_s=busy_timeout_s)
+    return SqlStore(database, keys, retention or Retention(), shared=path is not None)
 
 
 class SqlStore:
@@ -53,10 +61,11 @@ class SqlStore:
     changed, nor the dictionaries in them. uids follow from the store's own id and the version, so in memory the same
     writes give the same uids."""
 
-    def __init__(self, database: Database, retention: Retention, *, shared: bool):
+    def __init__(self, database: Database, keys: Keyring | None, retention: Retention, *, shared: bool):
         self._database = database
+        self._keys = keys
         self._retention = retention
-        self._parsed = Parsed()
+        self._parsed = Parsed(keys)
         with database.reading() as connection:
             store_id = uuid.UUID(connection.scalar(select(STATE.c.store_id)))
         self._store_id = store_id
@@ -175,7 +184,7 @@ class SqlStore:
                     ticket.error = error
             account = ledger.account
             if account.revisions:
-                rows.save(connection, account)
+                rows.save(connection, account, self._keys)
         # Only now: until the commit, another write could still get these versions.
         for revision in account.revisions:
             if revision.text is not None:

@@ -98,7 +98,7 @@ def test_a_store_of_a_newer_release_is_refused_and_left_alone(tmp_path: Path) ->
     with closing(sqlite3.connect(path)) as raw, raw:
         raw.execute("UPDATE roam_schema SET version = 99")
     before = path.read_bytes()
-    with pytest.raises(InvalidInput, match=r"newer release of Roam \(schema 99; this one knows up to 1\)") as caught:
+    with pytest.raises(InvalidInput, match=rf"newer release of Roam \(schema 99; this one knows up to {schema.VERSION}\)") as caught:
         open_store(path)
     assert caught.value.file == str(path)
     assert path.read_bytes() == before
@@ -116,20 +116,21 @@ def test_an_older_store_is_upgraded_step_by_step_or_not_at_all(tmp_path: Path, m
         connection.execute(text("DROP TABLE labels"))
         raise Unavailable("interrupted")
 
-    monkeypatch.setattr(schema, "VERSION", 3)
-    monkeypatch.setattr(schema, "STEPS", {2: add_column, 3: break_off})
+    now = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", now + 2)
+    monkeypatch.setattr(schema, "STEPS", {now + 1: add_column, now + 2: break_off})
     with pytest.raises(Unavailable, match="interrupted"):
         open_store(path)
     with closing(sqlite3.connect(path)) as raw:
-        assert raw.execute("SELECT version FROM roam_schema").fetchall() == [(1,)]
+        assert raw.execute("SELECT version FROM roam_schema").fetchall() == [(now,)]
         assert "origin" not in {row[1] for row in raw.execute("PRAGMA table_info(revisions)")}
         assert raw.execute("SELECT count(*) FROM labels").fetchall() == [(0,)]
 
-    monkeypatch.setattr(schema, "STEPS", {2: add_column, 3: lambda connection: None})
+    monkeypatch.setattr(schema, "STEPS", {now + 1: add_column, now + 2: lambda connection: None})
     with closing(open_store(path)) as store:
         assert store.get(Microservice, stored.key) == stored
     with closing(sqlite3.connect(path)) as raw:
-        assert raw.execute("SELECT version FROM roam_schema").fetchall() == [(3,)]
+        assert raw.execute("SELECT version FROM roam_schema").fetchall() == [(now + 2,)]
         assert "origin" in {row[1] for row in raw.execute("PRAGMA table_info(revisions)")}
 
 
