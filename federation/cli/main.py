@@ -25,6 +25,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "annotate": ("federation.cli.label:ANNOTATE", "set and remove annotations"),
     "describe": ("federation.cli.describe", "all about an object on one page"),
     "events": ("federation.cli.events", "what happened, and why"),
+    "diff": ("federation.cli.diff", "what applying files would change"),
+    "validate": ("federation.cli.validate", "check files without a server"),
     "plan": ("federation.cli.plan", "where everything would run, what it costs, and why"),
     "cost": ("federation.cli.cost", "what runs costs, and what the proposal would save"),
     "why": ("federation.cli.why", "the reasons for and against each place of one service"),

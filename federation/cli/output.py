@@ -67,11 +67,23 @@ def print_yaml(documents: Sequence[Mapping[str, Any]]) -> None:
 
 
 def to_yaml(documents: Sequence[Mapping[str, Any]]) -> str:
-    """The text of `documents` as YAML, fields in their order."""
+    """The text of `documents` as YAML: fields in their order, lines never folded, text of several lines as such."""
     import yaml
 
-    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump_all(documents, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120))
+    base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+    class Dumper(base):  # type: ignore[misc]
+        """Also leaves out aliases: the same value twice is written twice."""
+
+        def ignore_aliases(self, _data: object) -> bool:
+            """Always."""
+            return True
+
+    def text(dumper: Any, value: str) -> Any:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+    Dumper.add_representer(str, text)
+    return str(yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100_000))
 
 
 def as_list(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
