@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from federation import __version__
-from federation.app import engine_plugins, schemas
+from federation.app import engine_plugins, open_driver, schemas
 from federation.engine.core import Engine
 from federation.engine.runtime import ThreadRuntime
 from federation.errors import FederationError
@@ -25,6 +25,7 @@ from federation.server.auth import token_from
 from federation.server.backup import backup_extras
 from federation.server.extras import Extra
 from federation.server.page.extras import page_extras
+from federation.server.pods import pod_extras
 from federation.server.serve import ApiServer, parse_listen
 from federation.server.tls import Tls
 from federation.server.tokens import TokenFile
@@ -90,6 +91,7 @@ def _serve(options: ServeOptions) -> None:
         *page_extras(store, time.time),
         *backup_extras(options.store, time.time),
         *history.extras(store, time.time),
+        *pod_extras(store, open_driver),
     )
     """What other modules of this room add to the API: one line each."""
     api = make_wsgi(
