@@ -16,6 +16,7 @@ from federation.model.migration import Migration, MigrationSpec, Reason
 from federation.model.placement import Overtaken, Placement, PlacementSpec, PlacementStatus, Proposal, Target
 from federation.model.plan import PlannedService
 from federation.model.subcluster import Drain
+from federation.reconcile.desired import as_targets
 from federation.reconcile.moves import Commit, Move, MoveFacts, migration_rules, plan_change
 from federation.reconcile.overtaken import entry_of, has_expired, is_due, next_moment
 
@@ -72,7 +73,10 @@ class Consequences:
         if self.cache.open_migration(key) is None:
             change = self._change(service, changed, planned, verdict, situation)
             if isinstance(change, Commit):
-                update = {"targets": change.targets, "stopped": change.reason == "Stopped" and not change.targets}
+                update = {
+                    "targets": change.targets,
+                    "stopped": not any(target.replicas for target in change.targets) and change.reason == "Stopped",
+                }
                 spec = placement.spec.model_copy(update=update)
                 changed = changed.model_copy(update={"spec": spec})
                 message = _stopped(entries, situation.now) if change.reason == "Stopped" else _where(change.targets)
@@ -132,7 +136,7 @@ class Consequences:
         self, placement: Placement, planned: PlannedService, entries: tuple[Overtaken, ...]
     ) -> tuple[Condition, ...]:
         now = self.runtime.now()
-        conditions = with_condition(placement.status.conditions, _placed(planned, now))
+        conditions = with_condition(placement.status.conditions, _placed(planned, now, stopped=placement.spec.stopped))
         broken = "; ".join(entry.message for entry in entries if entry.cause == "Policy")
         if broken or any(condition.type == "OutOfPolicy" for condition in conditions):
             conditions = with_condition(
@@ -161,15 +165,22 @@ class Consequences:
         entries = placement.status.overtaken
         expired = {entry.subcluster for entry in entries if has_expired(entry, situation.now)}
         if expired:
-            kept = tuple(target for target in placement.spec.targets if target.subcluster not in expired)
-            return Commit(kept, "Stopped")
+            # What keeps data keeps its place, too: nobody else has it.
+            left = {t.subcluster: 0 if t.subcluster in expired else t.replicas for t in placement.spec.targets}
+            kept = {name: count for name, count in left.items() if count or service.spec.stateful}
+            return Commit(as_targets(kept), "Stopped")
+        if placement.spec.stopped and service.spec.stateful:
+            homes = [target.subcluster for target in placement.spec.targets]
+            if not homes or any(verdict.forbidden(key, name) for name in homes):
+                return None
+            return Commit((Target(subcluster=homes[0], replicas=service.spec.replicas),))
         rules = migration_rules(service, situation.policies)
         facts = MoveFacts(
             lost=self.surroundings.is_lost,
             leave=lambda subcluster: _leave(entry_of(entries, subcluster), situation.now),
             rank=lambda subcluster: verdict.rank(key, subcluster),
             full=lambda subcluster: bool(verdict.objection(key, subcluster)),
-            vacant=lambda subcluster: self.surroundings.is_vacant(key, subcluster),
+            unstarted=lambda subcluster: self.surroundings.unstarted(placement, subcluster),
             stateful=service.spec.stateful,
             automatic=rules.mode == "automatic",
         )
@@ -236,7 +247,10 @@ def _where(targets: tuple[Target, ...]) -> str:
     return ", ".join(f"{target.replicas} in {target.subcluster}" for target in targets) or "nowhere"
 
 
-def _placed(planned: PlannedService, now: float) -> Condition:
+def _placed(planned: PlannedService, now: float, *, stopped: bool = False) -> Condition:
+    if stopped and not any(target.replicas for target in planned.targets):
+        message = " ".join(planned.reasons) or "a rule forbids the place of its data"
+        return Condition(type="Placed", status="False", reason="Stopped", message=message, last_transition_time=now)
     reasons = {"placed": "Placed", "denied": "Denied", "full": "NoCapacity"}
     return Condition(
         type="Placed",

@@ -155,10 +155,13 @@ class Surroundings:
         link = self.links.get(subcluster)
         return link is not None and link.subcluster.metadata.deletion_timestamp is not None
 
-    def is_vacant(self, key: Key, subcluster: str) -> bool:
-        """Whether a place answers, has no copy of the service and refuses to take one."""
-        link = self.links.get(subcluster)
-        return link is not None and link.answering and key not in link.workloads and link.refuses(key)
+    def unstarted(self, placement: Placement, subcluster: str) -> int:
+        """How many of the replicas committed in a place that answers were refused by it, and do not run."""
+        link, key = self.links.get(subcluster), placement.key
+        if link is None or not link.answering or not link.refuses(key):
+            return 0
+        state = link.workloads.get(key)
+        return max(placement.replicas_in(subcluster) - (state.replicas if state is not None else 0), 0)
 
     def _held(self, situation: Situation, wish: Verdict) -> dict[Key, tuple[Target, ...]]:
         """Who stays while others are placed. A plan may count only on moves that are really made: nobody makes room for
@@ -181,7 +184,10 @@ class Surroundings:
         for key, service in running.items():
             targets = situation.placements[key].spec.targets
             complete = sum(target.replicas for target in targets) == service.spec.replicas
-            if any(self.is_vacant(key, target.subcluster) for target in targets):
+            if any(self.unstarted(situation.placements[key], target.subcluster) for target in targets):
+                continue
+            if service.spec.stateful and situation.placements[key].spec.stopped:
+                held[key] = targets
                 continue
             settled = urgent or busy or migration_rules(service, situation.policies).mode == "manual"
             if complete and (service.spec.stateful or (key in standing and settled)):
@@ -239,6 +245,6 @@ class Surroundings:
         if pin is None or placement.replicas_in(pin) == 0 or service.spec.replicas == 0:
             return None
         names = [target.subcluster for target in placement.spec.targets]
-        if any(self.is_lost(name) for name in names):
+        if any(self.is_lost(name) or self.unstarted(placement, name) for name in names):
             return None
         return resize_pinned(placement.spec.targets, pin, service.spec.replicas)

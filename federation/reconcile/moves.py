@@ -40,14 +40,15 @@ class Keep:
 @dataclass(frozen=True, slots=True)
 class MoveFacts:
     """`lost(subcluster)`: it counts as lost; `leave(subcluster)`: why what runs there has to go now, None when it may
-    stay; `full(subcluster)`: it could not take the service now; `vacant(subcluster)`: it answers, refused the service,
-    and nothing of it runs there; `rank(subcluster)`: its place in the order of preference, the smaller the better;
-    `stateful`: a single writer whose data lives with it; `automatic`: a cheaper place alone is reason enough."""
+    stay; `full(subcluster)`: it could not take the service now; `unstarted(subcluster)`: how many of the replicas
+    that are committed there it refused to start; `rank(subcluster)`: its place in the order of preference, the less the
+    better; `stateful`: a single writer whose data lives with it; `automatic`: a cheaper place alone is reason
+    enough."""
 
     lost: Callable[[str], bool]
     leave: Callable[[str], Reason | None]
     full: Callable[[str], bool]
-    vacant: Callable[[str], bool]
+    unstarted: Callable[[str], int]
     rank: Callable[[str], int]
     stateful: bool
     automatic: bool
@@ -72,10 +73,11 @@ def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts
         return _growth(now, then, facts) if apart else Commit(as_targets(then))
     source, target = losers[0], gainers[0]
     replicas = min(now[source] - then.get(source, 0), then[target] - now.get(target, 0))
-    unstarted = next((name for name in losers if facts.vacant(name)), None)
-    if unstarted is not None:
-        replicas = min(now[unstarted] - then.get(unstarted, 0), then[target] - now.get(target, 0))
-        moved = {**now, unstarted: now[unstarted] - replicas, target: now.get(target, 0) + replicas}
+    refused = next((name for name in losers if _movable(name, now, facts)), None)
+    if refused is not None:
+        room = min(now[refused] - then.get(refused, 0), then[target] - now.get(target, 0))
+        replicas = min(room, _movable(refused, now, facts))
+        moved = {**now, refused: now[refused] - replicas, target: now.get(target, 0) + replicas}
         return Commit(as_targets({name: count for name, count in moved.items() if count}))
     if facts.lost(source):
         if facts.stateful:
@@ -92,6 +94,12 @@ def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts
     if facts.rank(target) < facts.rank(source):
         return Move(source, target, replicas, "Preference")
     return Move(source, target, replicas, "Cost") if facts.automatic else _growth(now, then, facts)
+
+
+def _movable(name: str, now: Mapping[str, int], facts: MoveFacts) -> int:
+    """How many replicas can be committed elsewhere since they never ran; a single writer's only all together."""
+    unstarted = min(facts.unstarted(name), now[name])
+    return 0 if facts.stateful and unstarted < now[name] else unstarted
 
 
 def _urgency(name: str, facts: MoveFacts) -> tuple[int, int, str]:

@@ -22,7 +22,7 @@ class World:
     lost: frozenset[str]
     leaving: frozenset[str]
     full: frozenset[str]
-    vacant: frozenset[str]
+    unstarted: frozenset[str]
     stateful: bool
     automatic: bool
     preferred: frozenset[str] = frozenset()
@@ -33,7 +33,7 @@ class World:
             leave=lambda name: "Policy" if name in self.leaving else None,
             rank=lambda name: 0 if name in self.preferred else 1,
             full=lambda name: name in self.full,
-            vacant=lambda name: name in self.vacant,
+            unstarted=lambda name: 2 if name in self.unstarted else 0,
             stateful=self.stateful,
             automatic=self.automatic,
         )
@@ -76,7 +76,9 @@ def test_a_commit_takes_nothing_from_where_it_runs_to_put_it_elsewhere(
         placed = _counts(change.targets)
         losers = {name for name in now if placed.get(name, 0) < now[name]}
         gainers = {name for name in placed if placed[name] > now.get(name, 0)}
-        assert not gainers or losers <= world.vacant
+        assert not gainers or losers <= world.unstarted
+        taken = {name: now[name] - placed.get(name, 0) for name in losers}
+        assert not gainers or all(count <= 2 for count in taken.values())
 
 
 @given(some_counts, some_counts, stateful_worlds)
@@ -87,7 +89,7 @@ def test_what_is_stateful_never_moves(now: dict[str, int], then: dict[str, int],
 @given(st.sampled_from(NAMES), st.integers(0, 4), some_counts, stateful_worlds)
 def test_what_is_stateful_stays_in_one_place(home: str, replicas: int, then: dict[str, int], world: World) -> None:
     """A writer that runs is not joined by another one elsewhere, whatever the plan says."""
-    world = replace(world, vacant=world.vacant - {home})
+    world = replace(world, unstarted=world.unstarted - {home})
     change = plan_change(as_targets({home: replicas}), as_targets(then), world.facts())
     if isinstance(change, Commit):
         assert set(_counts(change.targets)) == {home}
@@ -120,7 +122,7 @@ def test_moves_are_due_and_possible(now: dict[str, int], then: dict[str, int], w
 @given(some_counts, some_counts, worlds)
 def test_moves_lead_to_the_plan(now: dict[str, int], then: dict[str, int], world: World) -> None:
     """With moving allowed, carrying out step after step ends where the plan is, in as many steps as there are pairs."""
-    facts = World(world.lost, world.leaving, world.full, world.vacant, False, True, world.preferred).facts()
+    facts = World(world.lost, world.leaving, world.full, world.unstarted, False, True, world.preferred).facts()
     targets = as_targets(now)
     for _ in range(2 * len(NAMES) + 1):
         change = plan_change(targets, as_targets(then), facts)

@@ -14,12 +14,14 @@ from federation.model.placement import Placement
 from federation.model.policy import Canary, ClusterPlacementPolicy, MigrationRules, PolicySpec, Strategy
 from federation.model.subcluster import (
     Detection,
+    Drain,
     Gateway,
     GatewaySpec,
     Location,
     Pricing,
     SubCluster,
     SubClusterSpec,
+    Taint,
 )
 from federation.testing.simulation.scenario import Action, PlaceSpec, Scenario, ServiceSpec
 
@@ -58,8 +60,8 @@ def _place_spec(place: PlaceSpec) -> SubClusterSpec:
     )
 
 
-def _residency(name: str, allow: tuple[str, ...]) -> ClusterPlacementPolicy:
-    section = {"compliance": {"residency": {"allow": list(allow)}}}
+def _residency(name: str, allow: tuple[str, ...], **more: str) -> ClusterPlacementPolicy:
+    section = {"compliance": {"residency": {"allow": list(allow)}, **more}}
     selector = Selector(match_labels={"data": "personal"})
     return ClusterPlacementPolicy(
         metadata=Metadata(name=name), spec=PolicySpec.model_validate({"selector": selector, **section})
@@ -137,8 +139,19 @@ def _change_template(simulation: Simulation, name: str) -> None:
 
 
 def _migrate(simulation: Simulation, name: str, target: str) -> None:
+    if _open_migration(simulation, name) is None:
+        _migrate_anyway(simulation, name, target)
+
+
+def _migrate_twice(simulation: Simulation, name: str, target: str, other: str) -> None:
+    """Two people at once, neither of whom knows of the other."""
+    _migrate_anyway(simulation, name, target)
+    _migrate_anyway(simulation, name, other)
+
+
+def _migrate_anyway(simulation: Simulation, name: str, target: str) -> None:
     placement = _find(simulation, Placement, name)
-    if placement is None or _open_migration(simulation, name) is not None:
+    if placement is None:
         return
     source = next((t for t in placement.spec.targets if t.subcluster != target), None)
     if source is None:
@@ -172,12 +185,13 @@ def _unpin(simulation: Simulation, name: str) -> None:
         simulation.store.write_as_user([Replace(placement.model_copy(update={"spec": spec}))])
 
 
-def _forbid(simulation: Simulation, place: str) -> None:
-    """Personal data leaves the country of `place`."""
+def _forbid(simulation: Simulation, place: str, grace_s: float = 0.0) -> None:
+    """Personal data leaves the country of `place`; with a grace, what has nowhere to go is stopped at its end."""
     country = next(spec.country for spec in simulation.scenario.places if spec.name == place)
     allow = tuple(spec.country for spec in simulation.scenario.places if spec.country != country)
     if _find(simulation, ClusterPlacementPolicy, "ban", FLEET) is None:
-        simulation.store.write_as_user([Create(_residency("ban", allow))])
+        more = {"grace": f"{grace_s:g}s", "onViolation": "stop"} if grace_s else {}
+        simulation.store.write_as_user([Create(_residency("ban", allow, **more))])
 
 
 def _permit(simulation: Simulation) -> None:
@@ -191,6 +205,50 @@ def _price(simulation: Simulation, place: str, usd: float) -> None:
     simulation.store.write_as_user([Replace(record.model_copy(update={"spec": spec}))])
 
 
+def _drain(simulation: Simulation, place: str, parallel: int) -> None:
+    _change_place(simulation, place, drain=Drain(parallel=parallel), unschedulable=True)
+
+
+def _undrain(simulation: Simulation, place: str) -> None:
+    _change_place(simulation, place, drain=None, unschedulable=False)
+
+
+def _taint(simulation: Simulation, place: str, effect: str) -> None:
+    _change_place(simulation, place, taints=(Taint.model_validate({"key": "broken", "effect": effect}),))
+
+
+def _untaint(simulation: Simulation, place: str) -> None:
+    _change_place(simulation, place, taints=())
+
+
+def _change_place(simulation: Simulation, place: str, **update: object) -> None:
+    record = _find(simulation, SubCluster, place, FLEET)
+    spec = record.spec.model_copy(update=update)
+    simulation.store.write_as_user([Replace(record.model_copy(update={"spec": spec}))])
+
+
+def _pause(simulation: Simulation, name: str, duration_s: float) -> None:
+    """Hold the open migration of a service for a while."""
+    migration = _open_migration(simulation, name)
+    if migration is not None:
+        _set_paused(simulation, migration.key, True)
+        simulation.timeline.after(duration_s, lambda: _resume(simulation, migration.key))
+
+
+def _resume(simulation: Simulation, key: Key) -> None:
+    try:
+        _set_paused(simulation, key, False)
+    except Unavailable:
+        simulation.timeline.after(USER_RETRY_S, lambda: _resume(simulation, key))
+
+
+def _set_paused(simulation: Simulation, key: Key, paused: bool) -> None:
+    migration = _find(simulation, Migration, key.name)
+    if migration is not None and migration.open:
+        spec = migration.spec.model_copy(update={"paused": paused})
+        simulation.store.write_as_user([Replace(migration.model_copy(update={"spec": spec}))])
+
+
 # Fate
 
 
@@ -200,6 +258,11 @@ def _kill_pod(simulation: Simulation, name: str, place: str) -> None:
 
 def _wipe(simulation: Simulation, name: str, place: str) -> None:
     simulation.places[place].wipe(Key(NAMESPACE, name))
+
+
+def _errors(simulation: Simulation, place: str, duration_s: float) -> None:
+    """Half of all requests there fail, though the pods are ready."""
+    simulation.places[place].errors_until_s = simulation.timeline.now + duration_s
 
 
 def _crash(simulation: Simulation, place: str, duration_s: float) -> None:
@@ -248,13 +311,20 @@ _VERBS: dict[str, Callable[..., None]] = {
     "scale": _scale,
     "template": _change_template,
     "migrate": _migrate,
+    "migrate-twice": _migrate_twice,
     "rollback": _rollback,
     "unpin": _unpin,
     "forbid": _forbid,
     "permit": _permit,
+    "drain": _drain,
+    "undrain": _undrain,
+    "taint": _taint,
+    "untaint": _untaint,
+    "pause": _pause,
     "price": _price,
     "kill-pod": _kill_pod,
     "wipe": _wipe,
+    "errors": _errors,
     "crash": _crash,
     "cut-off": _cut_off,
     "trouble": _trouble,

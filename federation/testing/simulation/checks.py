@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from federation.contracts.driver import Workload
 from federation.contracts.gateway import Route
 from federation.model.event import Event
-from federation.model.meta import Key
+from federation.model.meta import FLEET, Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.placement import Placement
 from federation.model.policy import ClusterPlacementPolicy
+from federation.model.subcluster import SubCluster
 from federation.reconcile.desired import min_available
 from federation.testing.simulation.gateways import SimGateway, usable
 from federation.testing.simulation.judging import forbidden_by
@@ -122,7 +123,7 @@ class Checks:
         if old is None or (new is not None and usable(new)):
             return
         service = self._service(_key(old))
-        if service is None or service.spec.replicas == 0:
+        if service is None or service.spec.replicas == 0 or self._stopped(service.key):
             return
         for endpoint in usable(old):
             pod, place = self._pod(endpoint.address), self._sim.places[endpoint.subcluster]
@@ -130,9 +131,22 @@ class Checks:
             unheard = max(place.reachable_at, place.standing_at, place.trouble.until_s) > self._sim.life_began_at
             # A pod that came back while the table was on its way is news to its author.
             told = pod is not None and pod.ready and pod.ready_since <= self._sim.timeline.now - NEWS_S
+            if self._given_up(service, endpoint.subcluster):
+                continue
             if told and not (unheard and self._sim.lives > 1):
                 self.fail("Lost request", f"{gateway} drops {old.key}, though {endpoint.subcluster} serves it")
                 return
+
+    def _stopped(self, key: Key) -> bool:
+        """Whether a rule had the service stopped."""
+        placement = self._sim.store.find(Placement, key)
+        return placement is not None and placement.spec.stopped
+
+    def _given_up(self, service: Microservice, place: str) -> bool:
+        """Whether a rule forbids the service there and it is not committed there: a move that was called off."""
+        placement = self._sim.store.find(Placement, service.key)
+        committed = placement is not None and placement.replicas_in(place)
+        return not committed and bool(self.forbidden(service, place, float("inf")))
 
     def on_table(self, gateway: str, routes: Sequence[Route], sent_at: float) -> None:
         """I1 for traffic: no request newly sent to where a rule forbids the service, unless it is committed there."""
@@ -280,8 +294,12 @@ class Checks:
 
     def _placed_wrong(self, service: Microservice, placement: Placement) -> list[str]:
         wanted = sum(target.replicas for target in placement.spec.targets)
-        proposed = placement.status.proposed
-        feasible = proposed is not None and bool(proposed.targets)
+        feasible = any(c.type == "Placed" and c.status == "True" for c in placement.status.conditions)
+        homes = [target.subcluster for target in placement.spec.targets]
+        if placement.spec.stopped and service.spec.stateful:
+            # Its data is where a rule forbids it to run: it waits there.
+            banned = any(self.forbidden(service, home, float("inf")) or self._emptied(home) for home in homes)
+            return [] if banned else [f"{service.key} stays stopped, though nothing forbids {homes}"]
         if feasible or service.spec.replicas == 0:
             found = []
             if wanted != service.spec.replicas:
@@ -290,8 +308,17 @@ class Checks:
                 rule = self.forbidden(service, target.subcluster, float("inf"))
                 if rule and not service.spec.stateful:
                     found.append(f"{service.key} stays in {target.subcluster} against {rule}")
+                elif self._emptied(target.subcluster) and not service.spec.stateful:
+                    found.append(f"{service.key} stays in {target.subcluster}, which is to be empty")
             return found
         return []
+
+    def _emptied(self, place: str) -> bool:
+        """Whether nothing may stay in a sub-cluster."""
+        record = self._sim.store.find(SubCluster, Key(FLEET, place))
+        if record is None:
+            return True
+        return record.spec.drain is not None or any(taint.effect == "NoExecute" for taint in record.spec.taints)
 
     def _runs_wrong(self, place: Place, placements: dict[Key, Placement]) -> list[str]:
         found = []
@@ -306,7 +333,7 @@ class Checks:
             service = self._service(key)
             if placement.replicas_in(place.name) and key not in place.copies:
                 rule = self.forbidden(service, place.name, float("inf")) if service is not None else ""
-                if not rule:
+                if not (rule or self._emptied(place.name)):
                     found.append(f"{place.name} runs nothing of {key}")
         return found
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from federation.contracts.gateway import EndpointLoad, GatewayState, Route, RouteEndpoint, RouteState
 from federation.errors import Unavailable
-from federation.testing.simulation.places import Place, Referee, Trouble, sent_at
-from federation.testing.simulation.runtime import Delayed, Timeline
+from federation.testing.simulation.places import Place, Trouble, sent_at
+from federation.testing.simulation.runtime import Delayed
 
 REQUESTS_PER_S = 20
 _Slot = tuple[str, str, int]
@@ -21,16 +21,15 @@ class _Counter:
     since: float
     busy_until_s: float = 0.0
     requests: float = 0.0
+    errors: float = 0.0
     active: bool = False
 
 
 class SimGateway:
-    """One gateway; `place` None makes it the edge. Its table stays when nobody can reach it."""
+    """The gateway `gw-PLACE`, or `edge`, which stands in none of them. Its table stays when nobody can reach it."""
 
-    def __init__(
-        self, name: str, place: Place | None, timeline: Timeline, chance: random.Random, referee: Referee
-    ) -> None:
-        self.name, self.place = name, place
+    def __init__(self, name: str, places: Mapping[str, Place], chance: random.Random) -> None:
+        self.name, self.place = name, places.get(name.removeprefix("gw-"))
         self.trouble = Trouble()
         self.table: dict[str, Route] = {}
         self.calls = 0
@@ -38,7 +37,9 @@ class SimGateway:
         self._asked: dict[str, Route] = {}
         self._revisions: dict[str, str] = {}
         self._counters: dict[_Slot, _Counter] = {}
-        self._timeline, self._chance, self._referee = timeline, chance, referee
+        self._places, self._chance = places, chance
+        beside = next(iter(places.values()))
+        self._timeline, self._referee = beside.timeline, beside.referee
 
     @property
     def reachable(self) -> bool:
@@ -104,32 +105,37 @@ class SimGateway:
         else:
             self.table[key] = route
             self._revisions[key] = route.revision
-        for slot, counter in self._counters.items():
-            if slot[0] == key:
-                self._count(counter)
-                counter.active = False
+        now = self._timeline.now
+        for endpoint in usable(old) if old is not None else ():
+            counter = self._counters[key, endpoint.address, endpoint.port]
+            self._count(counter, endpoint.subcluster)
+            counter.active, counter.busy_until_s = False, now + self._chance.uniform(0.02, 1.5)
         for endpoint in usable(route) if route is not None else ():
-            slot = (key, endpoint.address, endpoint.port)
-            counter = self._counters.setdefault(slot, _Counter(self._timeline.now))
-            counter.active, counter.since = True, self._timeline.now
+            counter = self._counters.setdefault((key, endpoint.address, endpoint.port), _Counter(now))
+            self._count(counter, endpoint.subcluster)
+            counter.active = True
         self._referee.on_change()
 
-    def _count(self, counter: _Counter) -> None:
+    def _count(self, counter: _Counter, subcluster: str) -> None:
+        """Let the requests since the last look have happened."""
+        now = self._timeline.now
         if counter.active:
-            counter.requests += (self._timeline.now - counter.since) * REQUESTS_PER_S
-            counter.since = self._timeline.now
-            counter.busy_until_s = self._timeline.now + self._chance.uniform(0.02, 1.5)
+            sent = (now - counter.since) * REQUESTS_PER_S
+            counter.requests += sent
+            counter.errors += sent / 2 if now < self._places[subcluster].errors_until_s else 0.0
+        counter.since = now
 
     def _route_state(self, route: Route) -> RouteState:
         now, loads = self._timeline.now, []
         for endpoint in route.endpoints:
             counter = self._counters.get((route.key, endpoint.address, endpoint.port))
             requests, flying = 0, 0
-            if counter is not None and counter.active:
-                requests, flying = int(counter.requests + (now - counter.since) * REQUESTS_PER_S), 2
-            elif counter is not None:
-                requests, flying = int(counter.requests), int(now < counter.busy_until_s)
-            loads.append(EndpointLoad(endpoint.address, endpoint.port, flying, requests, 0))
+            if counter is not None:
+                self._count(counter, endpoint.subcluster)
+                requests = int(counter.requests)
+                flying = 2 if counter.active else int(now < counter.busy_until_s)
+            errors = int(counter.errors) if counter is not None else 0
+            loads.append(EndpointLoad(endpoint.address, endpoint.port, flying, requests, errors))
         return RouteState(route.key, self._revisions[route.key], tuple(loads), 0)
 
 

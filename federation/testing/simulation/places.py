@@ -108,6 +108,7 @@ class Place:
         self.trouble = Trouble()
         self.reachable_at = 0.0
         self.standing_at = 0.0
+        self.errors_until_s = 0.0
         self.version = 0
         self.incarnation = 0
         self.gone: dict[Key, int] = {}

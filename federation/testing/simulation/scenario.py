@@ -78,8 +78,9 @@ _SCHEDULE_S = 45.0
 def make_scenario(seed: int) -> Scenario:
     """The scenario of a seed."""
     chance = random.Random(f"{seed}/scenario")  # noqa: S311 - a seed to be repeated, no secret
+    room = chance.choice(((14, 24), (14, 24), (7, 12)))
     places = tuple(
-        PlaceSpec(name, country, chance.randint(14, 24), round(chance.uniform(0.01, 0.09), 3), chance.random() < 0.4)
+        PlaceSpec(name, country, chance.randint(*room), round(chance.uniform(0.01, 0.09), 3), chance.random() < 0.4)
         for name, country in _PLACES[: chance.choice((3, 4, 4))]
     )
     services = _services(chance)
@@ -128,6 +129,7 @@ def _action(chance: random.Random, services: tuple[ServiceSpec, ...], places: tu
     length_s = round(chance.choice((1.0, 1.0, 3.0, 8.0)) * chance.uniform(0.5, 3.0), 2)
     options: tuple[tuple[int, str, tuple[Argument, ...]], ...] = (
         (8, "migrate", (movable, place)),
+        (2, "migrate-twice", (movable, place, chance.choice(places).name)),
         (2, "rollback", (movable,)),
         (2, "unpin", (movable,)),
         (3, "scale", (movable, chance.randint(0, 5))),
@@ -135,7 +137,13 @@ def _action(chance: random.Random, services: tuple[ServiceSpec, ...], places: tu
         (1, "delete", (movable,)),
         (2, "create", (movable,)),
         (2, "forbid", (place,)),
-        (2, "permit", ()),
+        (2, "forbid", (place, round(chance.uniform(3.0, 20.0), 1))),
+        (3, "permit", ()),
+        (3, "drain", (place, chance.randint(1, 3))),
+        (3, "undrain", (place,)),
+        (2, "taint", (place, chance.choice(("NoSchedule", "NoExecute", "NoExecute")))),
+        (3, "untaint", (place,)),
+        (2, "pause", (movable, length_s)),
         (2, "price", (place, round(chance.uniform(0.01, 0.09), 3))),
         (4, "kill-pod", (service, place)),
         (3, "wipe", (service, place)),
@@ -143,6 +151,7 @@ def _action(chance: random.Random, services: tuple[ServiceSpec, ...], places: tu
         (3, "cut-off", (place, length_s)),
         (4, "trouble", (place, length_s, chance.choice((0.3, 0.7, 1.0)))),
         (3, "gateway-trouble", (chance.choice(("edge", place)), length_s, chance.choice((0.3, 0.7, 1.0)))),
+        (2, "errors", (place, length_s)),
         (1, "gateway-reset", (chance.choice(("edge", place)),)),
         (2, "store-outage", (round(chance.uniform(0.2, 6.0), 2),)),
         (2, "set-clock", (round(chance.choice((-1, 1)) * chance.choice((2.0, 60.0, 4000.0)), 2),)),

@@ -58,10 +58,9 @@ class Simulation:
             )
             for index, spec in enumerate(scenario.places)
         }
-        names: list[tuple[str, Place | None]] = [(f"gw-{name}", place) for name, place in self.places.items()]
         self.gateways = {
-            name: SimGateway(name, place, self.timeline, self._random(f"gateway/{name}"), self.checks)
-            for name, place in [("edge", None), *names]
+            name: SimGateway(name, self.places, self._random(f"gateway/{name}"))
+            for name in ("edge", *(f"gw-{place}" for place in self.places))
         }
         self.template_version = 1
         self.migrations = 0
@@ -150,6 +149,7 @@ class Simulation:
         for place in self.places.values():
             place.reachable_at, place.standing_at = min(place.reachable_at, now), min(place.standing_at, now)
             place.trouble.until_s = min(place.trouble.until_s, now)
+            place.errors_until_s = min(place.errors_until_s, now)
         for gateway in self.gateways.values():
             gateway.trouble.until_s = min(gateway.trouble.until_s, now)
         self.store.down_until_s = min(self.store.down_until_s, now)
