@@ -215,16 +215,27 @@ def _delete(client: Client, doomed: Sequence[_Doomed], args: Any) -> int:
                 refused.append(f"{one.title}: {error}")
         if args.wait:
             _wait(client, gone, max(ends_at - time.monotonic(), 0.0))
+    _point_at_gateways(client, doomed)
     if refused:
         raise FederationError("\n".join(refused))
     return 0
+
+
+def _point_at_gateways(client: Client, doomed: Sequence[_Doomed]) -> None:
+    """Say which gateways are of no use any more."""
+    names = {one.name for one in doomed if one.kind.name == "SubCluster"}
+    for item in client.items("gateways")[0] if names else ():
+        if item["spec"]["subcluster"] in names:
+            name = item["metadata"]["name"]
+            note(f"gateway/{name} was that of {item['spec']['subcluster']} and is kept: roam delete gateway {name}")
 
 
 def _delete_one(client: Client, one: _Doomed, *, force: bool) -> None:
     answer = client.delete(one.path, {"gracePeriodSeconds": 0} if force else None)
     if (answer.get("metadata") or {}).get("deletionTimestamp"):
         count = len(still_there(client.items("placements")[0], [one.name]))
-        print(f"{one.title} leaves the fleet, after the {count} services that run there", flush=True)
+        after = f"{count} service that runs" if count == 1 else f"{count} services that run"
+        print(f"{one.title} leaves the fleet, after the {after} there", flush=True)
     else:
         print(f"{one.title} deleted", flush=True)
 

@@ -53,11 +53,13 @@ class Departure:
 
 @dataclass(frozen=True)
 class Foresight:
-    """Who has to leave because of the change, by key, and what everything that runs costs before and after."""
+    """Who has to leave because of the change, by key, and what everything that runs costs before and after.
+    `under_way`: who would have to, but is on the move already."""
 
     departures: tuple[Departure, ...]
     before_usd_per_hour: float
     after_usd_per_hour: float
+    under_way: tuple[Key, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -69,6 +71,7 @@ class Foresight:
         """As JSON-like data, snake_case."""
         return {
             "departures": [one.document() for one in self.departures],
+            "under_way": [str(key) for key in self.under_way],
             "before_usd_per_hour": self.before_usd_per_hour,
             "after_usd_per_hour": self.after_usd_per_hour,
         }
@@ -89,9 +92,11 @@ def foresee(before: Iterable[Resource], after: Iterable[Resource], now: float) -
     leaving: dict[Key, Violation] = {}
     for key, targets in committed.items():
         for one in _counts(targets):
-            violation = None if key in going else changed.violation(key, one.subcluster)
+            violation = changed.violation(key, one.subcluster)
             if violation is not None and present.violation(key, one.subcluster) is None:
                 leaving[key] = violation
+    under_way = tuple(sorted(leaving.keys() & going))
+    leaving = {key: violation for key, violation in leaving.items() if key not in going}
     data = {each.key for each in new if isinstance(each, Microservice) and each.spec.stateful}
     free = {key: violation for key, violation in leaving.items() if key not in data and not violation.delay_s}
     then = plan_resources(new, now, held={key: targets for key, targets in committed.items() if key not in free})
@@ -101,7 +106,7 @@ def foresee(before: Iterable[Resource], after: Iterable[Resource], now: float) -
         for key, violation in sorted(leaving.items())
         if key in costs and key in costs_then
     )
-    return Foresight(found_departures, _total(costs, committed), _total(costs_then, committed))
+    return Foresight(found_departures, _total(costs, committed), _total(costs_then, committed), under_way)
 
 
 def chosen_by(resources: Iterable[Resource], service: Microservice) -> list[str]:
@@ -151,8 +156,11 @@ def _total(services: Mapping[Key, PlannedService], committed: Mapping[Key, objec
 
 def print_foresight(found: Foresight) -> None:
     """A table of who would move where at what cost, or that nobody would."""
-    if not found.departures:
+    if found.under_way:
+        print(f"Under way already: {', '.join(map(str, found.under_way))}.")
+    if not found.departures and not found.under_way:
         print("No service that runs has to move because of it.")
+    if not found.departures:
         return
     rows = [
         [str(one.key), _where(one.before), _to(one), *_costs(one), one.why if one.lacks or one.delay_s else ""]

@@ -81,12 +81,12 @@ def _mark(args: Any, field: Literal["labels", "annotations"]) -> int:
         changed = [(kind, item) for kind, item in objects if _differs(item, changes, field)]
         for kind, item in objects:
             _change(client, kind, item, changes, field, dry_run=args.dry_run)
-        if args.dry_run and changed and field == "labels":
-            _foresee(client, changed, changes)
+        foreseen = args.dry_run and changed and field == "labels"
+        code = _foresee(client, changed, changes) if foreseen else 0
         fail_missing(found)
         if not objects:
             raise FederationError(f"no {', '.join(one.kind.plural for one in wanted)} to {_verb(field)}")
-    return 0
+    return code
 
 
 def _split(words: Sequence[str], field: str) -> tuple[list[str], dict[str, str | None]]:
@@ -168,10 +168,10 @@ def _verb(field: str) -> str:
     return "label" if field == "labels" else "annotate"
 
 
-def _foresee(client: Client, changed: Sequence[tuple[Kind, Object]], changes: Changes) -> None:
-    """Which policies would choose other services, and what would have to move."""
+def _foresee(client: Client, changed: Sequence[tuple[Kind, Object]], changes: Changes) -> int:
+    """Which policies would choose other services, and what would have to move; the exit code."""
     if not any(kind.name in _FORESEEN for kind, _ in changed):
-        return
+        return 0
     from federation.cli.foresight import chosen_by, foresee, print_foresight
     from federation.cli.world import fetch
     from federation.model.microservice import Microservice
@@ -189,7 +189,9 @@ def _foresee(client: Client, changed: Sequence[tuple[Kind, Object]], changes: Ch
             after.append(new)
         else:
             after.append(each)
-    print_foresight(foresee(before, after, time.time()))
+    found = foresee(before, after, time.time())
+    print_foresight(found)
+    return found.exit_code
 
 
 def _print_policies(service: Any, old: Sequence[str], new: Sequence[str]) -> None:

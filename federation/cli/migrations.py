@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from federation.cli import clock
 from federation.cli.client import Client, path_of
 from federation.cli.columns import age
 from federation.cli.moving import bar, find_move, follow, is_open, outcome, phase, place_of, refuse_ended, service_of
@@ -96,7 +96,7 @@ class _Shown:
         if self._table is None and (found or not self._args.watch):
             print_objects(found, self._args.output)
         elif self._table is not None and found:
-            now = time.time()
+            now = clock.now()
             self._table.write([_row(one, now, self._args, wide=self._wide) for one in found])
         sys.stdout.flush()
 
