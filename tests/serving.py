@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -117,7 +117,7 @@ def serving(
     folder: Path,
     limits: Limits | None = None,
     *,
-    extras: Sequence[Extra] = (),
+    extras: Sequence[Extra] | Callable[[SqlStore], Sequence[Extra]] = (),
     tokens: Path | None = None,
     audit: Path | None = None,
     tls: bool = False,
@@ -134,7 +134,7 @@ def serving(
             limits=limits or Limits(),
             tokens=None if tokens is None else TokenFile(tokens, lambda: NOW),
             audit=None if audit is None else AuditLog(audit),
-            extras=extras,
+            extras=extras(store) if callable(extras) else extras,
         ),
     )
     server = ApiServer(api, parse_listen("127.0.0.1:0", tls=tls), Tls(*certificate(folder)) if tls else None)

@@ -26,7 +26,7 @@ def page_extras(store: Store, clock: Callable[[], float]) -> tuple[Extra, ...]:
 
     - `/`, `/page/...`: the files.
     - `<base>/feed?kinds=placements,events&resourceVersion=V[&namespace=NS]`: changes of several kinds in one stream.
-    - `<base>/usage`: what each sub-cluster holds, summed over all services.
+    - `<base>/fleet`: what each sub-cluster holds, summed over all services.
     - `<base>/namespaces/NS/microservices/NAME/candidates`: what `roam why -o json` prints.
 
     The last two carry `X-Roam-Fresh: false` when they are older than the store: ask again a little later."""
@@ -48,7 +48,7 @@ def page_extras(store: Store, clock: Callable[[], float]) -> tuple[Extra, ...]:
         Page("/", serve_file, methods=_READ, role=None),
         Page(PREFIX, serve_file, methods=_READ, role=None),
         Page(f"{_BASE}/feed", feed),
-        Page(f"{_BASE}/usage", show_usage),
+        Page(f"{_BASE}/fleet", show_usage),
         Subresource("microservices", "candidates", explain),
     )
 

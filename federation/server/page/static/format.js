@@ -83,5 +83,5 @@ export function healthState(subcluster) {
 /** `OutOfPolicy` as `Out of policy`. */
 export function words(camel) {
   const spaced = String(camel ?? "").replace(/([a-z0-9])([A-Z])/g, "$1 $2");
-  return spaced.charAt(0) + spaced.slice(1).toLowerCase();
+  return spaced.charAt(0).toUpperCase() + spaced.slice(1).toLowerCase();
 }

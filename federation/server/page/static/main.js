@@ -133,7 +133,7 @@ function begin(token, namespace) {
   ask = { busy: true, token, namespace, namespaced: ask.namespaced };
   const store = new Store(changed);
   const feed = new Feed(store, namespace, told);
-  const usage = new Remote(`${BASE}/usage`, () => {
+  const usage = new Remote(`${BASE}/fleet`, () => {
     if (usage.body) store.setUsage(usage.body.items);
     redraw();
   });

@@ -4,8 +4,7 @@ import { h } from "./dom.js";
 import { healthState, plural } from "./format.js";
 import { isLand } from "./world.js";
 
-const LEAST_SPAN = 34; // degrees; closer, the coasts would be too rough
-const RATIO = 0.46;
+const LEAST_DEGREES = 16; // from north to south; closer, the coasts would be too rough
 const NEAR = 22;
 const MOST_LABELS = 12;
 const landOf = new Map();
@@ -33,14 +32,15 @@ function windowOf(places, width) {
   const [south, north] = edge((place) => place.latitude);
   const middle = (south + north) / 2;
   const narrow = Math.max(0.35, Math.cos((middle * Math.PI) / 180));
-  const needed = Math.max((east - west) * 1.25, ((north - south) * 1.5) / RATIO * narrow, LEAST_SPAN);
+  const ratio = width > 700 ? 0.3 : 0.5;
+  const needed = Math.max((east - west) * 1.3, (Math.max((north - south) * 1.6, LEAST_DEGREES) / ratio) * (1 / narrow));
   const span = Math.min(360, needed);
   const perDegree = width / span;
-  const height = Math.round(width * RATIO);
+  const height = Math.round(width * ratio);
   const left = span >= 350 ? -170 : (west + east) / 2 - span / 2;
-  const top = Math.min(84, middle + (height / 2 / perDegree) * narrow);
+  const top = middle + (height / 2 / perDegree) * narrow;
   return {
-    width, height, left, top, perDegree, narrow, step: Math.max(5, width / 104),
+    width, height, left, top, perDegree, narrow, step: Math.max(5.5, width / 120),
     at: ({ longitude, latitude }) => ({
       x: ((((longitude - left) % 360) + 360) % 360) * perDegree,
       y: ((top - latitude) / narrow) * perDegree,

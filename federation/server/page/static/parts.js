@@ -1,7 +1,7 @@
 // Pieces that several views are made of.
 
 import { h } from "./dom.js";
-import { count, percent, usd, words } from "./format.js";
+import { count, percent, time, usd, words } from "./format.js";
 
 export const link = (href, ...text) => h("a", { href }, ...text);
 export const serviceHref = (namespace, name) => `#/services/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
@@ -24,7 +24,7 @@ export function figures(rows) {
 /** How much of something is taken; the words beside it say the same. */
 export function bar(used, total, words_) {
   const share = total > 0 ? Math.min(1, used / total) : 0;
-  const tone = share > 0.95 ? "bad" : share > 0.8 ? "warn" : "good";
+  const tone = share > 0.9 ? "warn" : "good";
   return h("div", { class: "capacity" },
     h("p", null, words_),
     h("div", { class: "bar", "aria-hidden": "true" }, h("span", { class: tone, style: { width: `${(share * 100).toFixed(1)}%` } })));
@@ -72,7 +72,7 @@ export function progress(migration, { heading = "h3" } = {}) {
       h("p", null, h("span", null, spec.source), h("b", null, `${100 - status.weight} %`)),
       h("div", { class: "bar both", "aria-hidden": "true" }, h("span", { style: { width: `${100 - status.weight}%` } }), h("span", { style: { width: `${status.weight}%` } })),
       h("p", null, h("b", null, `${status.weight} %`), h("span", null, spec.target))),
-    status.message && h("p", { class: "quiet" }, status.message));
+    h("p", { class: "quiet small" }, [`${words(spec.reason)}, begun ${time(metadata.creationTimestamp)}`, status.message].filter(Boolean).join(" · ")));
 }
 
 function reached(status) {

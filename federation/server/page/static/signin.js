@@ -16,8 +16,8 @@ export function signIn(ask, submit) {
     h("label", null, "Token",
       h("input", { name: "token", type: "password", required: true, spellcheck: "false", autocapitalize: "off", autocomplete: "off",
         "aria-describedby": ask.error ? "why hint" : "hint", "aria-invalid": ask.error && !ask.namespaced ? "true" : null, value: ask.token ?? "" })),
-    h("p", { class: "hint", id: "hint" }, "The server's token file has one: ", h("code", null, "cat ~/.roam/token"),
-      ". It is kept in this tab only, until the tab is closed or you sign out."),
+    h("p", { class: "hint", id: "hint" }, "Made with ", h("code", null, "roam token create"), ", or the server's own, in ", h("code", null, "~/.roam/token"),
+      ". It is kept in this tab only, until you close it or sign out."),
     h("label", null, "Namespace ", h("span", { class: "quiet" }, ask.namespaced ? "(this token needs one)" : "(empty: all)"),
       h("input", { name: "namespace", type: "text", spellcheck: "false", autocapitalize: "off", autocomplete: "off", required: ask.namespaced, value: ask.namespace ?? "" })),
     h("button", { type: "submit", class: "primary", disabled: ask.busy }, ask.busy ? "Signing in …" : "Sign in"));

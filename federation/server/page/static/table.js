@@ -5,18 +5,20 @@ import { h } from "./dom.js";
 import { empty, paged } from "./parts.js";
 
 /**
- * `columns`: `{id, title, cell(row), by(row), number}`, the first is the row's heading; `by` makes a column sortable.
+ * `columns`: `{id, title, cell(row), by(row), number, head}`; the one with `head`, else the first, is the row's
+ * heading; `by` makes a column sortable.
  * `ui` keeps how it is sorted and which page is shown.
  */
 export function table({ caption, columns, rows, key, ui, redraw, size = 50, none = "Nothing here." }) {
   if (!rows.length) return empty(none);
+  const head = columns.find((column) => column.head) ?? columns[0];
   const { shown, buttons } = paged(sorted(rows, columns, ui), size, ui, redraw, caption.toLowerCase());
   return h("div", { class: "tabled" },
     h("table", { role: "table" },
       h("caption", { class: "unseen" }, caption),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map((column) => heading(column, ui, redraw)))),
-      h("tbody", { role: "rowgroup" }, shown.map((row) => h("tr", { role: "row", key: key(row) }, columns.map((column, index) =>
-        index === 0
+      h("tbody", { role: "rowgroup" }, shown.map((row) => h("tr", { role: "row", key: key(row) }, columns.map((column) =>
+        column === head
           ? h("th", { role: "rowheader", scope: "row" }, column.cell(row))
           : h("td", { role: "cell", class: column.number ? "number" : null, "data-title": column.title }, column.cell(row))))))),
     buttons);

@@ -18,7 +18,7 @@ export function costsView({ store, ui, redraw, live }) {
       ["A month of that", usd(total * HOURS_PER_MONTH), "USD, 730 hours"],
       ["Cores and memory in use", usd(used), "USD per hour"],
     ]),
-    h("p", { class: "quiet" }, "As the planner counts: money (compute, transfer) and what policies declare a preference worth (latency, …)."),
+    h("p", { class: "quiet lead" }, "As the planner counts: money (compute, transfer) and what policies declare a preference worth (latency, …)."),
     unknown > 0 && note(`${count(unknown)} without a known cost are left out.`, "warn"),
     Object.keys(byTerm).length > 0 && section("By term", terms(byTerm)),
     section("By sub-cluster", subclusters(store, ui, redraw, used, live)),
@@ -55,6 +55,7 @@ function subclusters(store, ui, redraw, used, live) {
 }
 
 function services(priced, ui, redraw, total, live) {
+  const most = priced.reduce((found, placement) => Math.max(found, costOf(placement)), 0);
   const own = (ui.services ??= { by: "cost", down: true });
   return table({
     caption: "Cost by service", rows: priced, ui: own, redraw, size: 25, key: (row) => `${row.metadata.namespace}/${row.metadata.name}`,
@@ -63,7 +64,7 @@ function services(priced, ui, redraw, total, live) {
       { id: "name", title: "Service", by: (row) => `${row.metadata.namespace}/${row.metadata.name}`, cell: ({ metadata }) => link(serviceHref(metadata.namespace, metadata.name), h("span", { class: "quiet" }, `${metadata.namespace}/`), metadata.name) },
       { id: "cost", title: "USD/h", number: true, by: (row) => costOf(row), cell: (row) => usd(costOf(row)) },
       { id: "share", title: "Share", number: true, cell: (row) => shareOf(costOf(row), total) },
-      { id: "terms", title: "Terms", cell: (row) => terms(row.status.proposed.terms) },
+      { id: "terms", title: "Terms", cell: (row) => terms(row.status.proposed.terms, most) },
     ],
   });
 }

@@ -24,9 +24,9 @@ export function eventsView({ store, ui, redraw, live }) {
     table({
       caption: "Events", rows, ui, redraw, key: (row) => `${row.metadata.namespace}/${row.metadata.name}`, none: live ? "No event yet." : "Loading …",
       columns: [
-        { id: "what", title: "Reason", by: (row) => row.reason, cell: (row) => pill({ text: words(row.reason), tone: row.type === "Warning" ? "warn" : "plain" }) },
         { id: "at", title: "When", cell: (row) => h("time", { datetime: row.eventTime }, time(row.eventTime)) },
-        { id: "about", title: "About", by: about, cell: object },
+      { id: "what", title: "Reason", head: true, by: (row) => row.reason, cell: (row) => pill({ text: words(row.reason), tone: row.type === "Warning" ? "warn" : "plain" }) },
+          { id: "about", title: "About", by: about, cell: object },
         { id: "message", title: "Message", cell: (row) => row.message },
       ],
     }),

@@ -104,8 +104,8 @@ function capacity(usage) {
     bar(cpuUsedCores, cpuCores ?? 0, words("CPU", cpuCores, cpuUsedCores, count, "cores")),
     bar(memoryUsedBytes, memoryBytes ?? 0, words("Memory", memoryBytes, memoryUsedBytes, gib, "GiB")),
     h("dl", { class: "prices" },
-      h("div", null, h("dt", null, "USD per core-hour"), h("dd", null, usd(cpuHourUsd))),
-      h("div", null, h("dt", null, "per GiB-hour"), h("dd", null, usd(memoryGibHourUsd))),
-      h("div", null, h("dt", null, "in use, USD/h"), h("dd", null, usd(usdPerHour)))),
+      h("div", null, h("dt", null, "USD/core-h"), h("dd", null, usd(cpuHourUsd))),
+      h("div", null, h("dt", null, "USD/GiB-h"), h("dd", null, usd(memoryGibHourUsd))),
+      h("div", null, h("dt", null, "USD/h in use"), h("dd", null, usd(usdPerHour)))),
   ];
 }

@@ -78,7 +78,7 @@ function replicas(placement) {
       { id: "wanted", title: "Wanted", number: true, cell: (name) => count(wanted(name)) },
       { id: "running", title: "Running", number: true, cell: (name) => count(running.get(name)?.replicas ?? 0) },
       { id: "ready", title: "Ready", number: true, cell: (name) => count(running.get(name)?.ready ?? 0) },
-      { id: "message", title: "Says", cell: (name) => running.get(name)?.message || NONE },
+      ...(placement.status.running.some((one) => one.message) ? [{ id: "message", title: "Message", cell: (name) => running.get(name)?.message || NONE }] : []),
     ],
   });
 }
@@ -89,24 +89,43 @@ const ORDER = Object.keys(TONES);
 function candidates(explained) {
   if (explained?.error && !explained.body) return note(explained.error.message, "bad");
   if (!explained?.body) return empty("Asking the planner …");
-  const { candidates: found, verdict, cost_usd_per_hour: cost } = explained.body;
+  const { candidates: found } = explained.body;
   const rows = [...found].sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict) ||
     (a.cost_usd_per_hour ?? Infinity) - (b.cost_usd_per_hour ?? Infinity) || (a.subcluster < b.subcluster ? -1 : 1));
   const most = Math.max(...rows.map((row) => row.cost_usd_per_hour ?? 0));
   return [
-    h("p", { class: "quiet" }, "What the whole service would cost in each sub-cluster now, all others as planned, in USD per hour."),
+    h("p", { class: "quiet lead" }, "What the whole service would cost in each sub-cluster now, all others as planned, in USD per hour."),
     table({
       caption: "Candidates", rows, ui: {}, redraw: () => {}, key: (row) => row.subcluster, size: 200, none: "The fleet has no sub-cluster.",
       columns: [
         { id: "where", title: "Sub-cluster", cell: (row) => row.subcluster },
         { id: "verdict", title: "Verdict", cell: (row) => pill({ text: words(row.verdict), tone: TONES[row.verdict] }) },
         { id: "cost", title: "USD/h", number: true, cell: (row) => (row.cost_usd_per_hour === null ? NONE : usd(row.cost_usd_per_hour)) },
-        { id: "more", title: "Against the plan", number: true, cell: (row) => (row.cost_usd_per_hour === null || verdict !== "placed" ? NONE : difference(row.cost_usd_per_hour - cost)) },
+        { id: "more", title: "Dearer by", cell: (row) => dearer(row, explained.body) },
         { id: "terms", title: "Terms", cell: (row) => (row.cost_usd_per_hour === null ? NONE : terms(row.terms, most)) },
-        { id: "why", title: "Why", cell: (row) => (row.reasons.length ? h("ul", { class: "reasons" }, row.reasons.map((reason) => h("li", null, reason))) : NONE) },
+        { id: "why", title: "Why", cell: (row) => reasons(row) },
       ],
     }),
   ];
+}
+
+/** How much more the service would cost there than where it is planned, and in which terms. */
+function dearer(row, planned) {
+  if (row.cost_usd_per_hour === null || row.verdict === "chosen" || planned.verdict !== "placed") return NONE;
+  const names = new Set([...Object.keys(row.terms), ...Object.keys(planned.terms)]);
+  const parts = [...names].map((name) => [name, (row.terms[name] ?? 0) - (planned.terms[name] ?? 0)]).filter(([, amount]) => Math.abs(amount) > 5e-6);
+  return h("div", { class: "dearer" }, h("b", null, difference(row.cost_usd_per_hour - planned.cost_usd_per_hour)),
+    h("ul", null, parts.sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).map(([name, amount]) => h("li", null, `${difference(amount)} ${name}`))));
+}
+
+/** The reasons, without the sums that the other columns show. */
+function reasons(row) {
+  const priced = row.verdict === "chosen" || row.verdict === "feasible";
+  const shown = priced
+    ? row.reasons.map((reason) => reason.split(/: \d/)[0]).filter((reason) => reason !== row.subcluster)
+    : row.reasons;
+  if (!shown.length) return row.verdict === "chosen" ? "the cheapest permitted" : NONE;
+  return h("ul", { class: "reasons" }, shown.map((reason) => h("li", null, reason)));
 }
 
 function eventsOf(store, namespace, name) {
