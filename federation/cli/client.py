@@ -29,6 +29,7 @@ _TIMEOUT_S = 30.0
 _APPLY_TIMEOUT_S = 120.0
 _WATCH_S = 300
 _PAGE = 1000
+_PIECE = 256 * 1024
 _BUSY_S = 30.0
 _LONGEST_WAIT_S = 10.0
 _GONE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, http.client.CannotSendRequest)
@@ -116,6 +117,25 @@ class Client:
                 since = event["object"]["metadata"]["resourceVersion"]
                 if event["type"] != "BOOKMARK":
                     yield event
+
+    def stream(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Lines of JSON from `path`, as they come, until the server has no more."""
+        return self._stream(path, query)
+
+    def download(self, path: str) -> Iterator[bytes]:
+        """What is at `path`, as bytes, piece by piece. Raises: Unavailable also when it ends early."""
+        connection = self._connect(_APPLY_TIMEOUT_S)
+        try:
+            connection.request("GET", path, headers=self._headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise _error(answer.status, _json(answer.read()), self.server)
+            while piece := answer.read(_PIECE):
+                yield piece
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
 
     def __enter__(self) -> Client:
         return self
@@ -252,6 +272,6 @@ def _error(code: int, status: Mapping[str, Any], server: str) -> FederationError
         return AlreadyExists(message) if status.get("reason") == "AlreadyExists" else StaleWrite(message)
     if code == 401:
         message = f"{server} does not take this token: {message}"
-    if code == 503:
+    if code in (503, 507):
         return Unavailable(message)
     return _BY_CODE.get(code, FederationError)(message)

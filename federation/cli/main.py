@@ -43,6 +43,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "token": ("federation.cli.token", "who may use the API: create, list, revoke"),
     "audit": ("federation.cli.audit", "check the log of who wrote what"),
     "taint": ("federation.cli.taint", "keep services off a sub-cluster that don't tolerate it"),
+    "backup": ("federation.cli.backup", "everything the controller knows, in one file"),
+    "restore": ("federation.cli.restore", "make a backup the store of a stopped controller"),
     "sandbox": ("federation.cli.sandbox", "four local sub-clusters on this machine: up, down, status"),
     "demo": ("federation.cli.demo", "a shop that roams under load, in the sandbox"),
 }
