@@ -55,6 +55,13 @@ def configure(parser: ArgumentParser) -> None:
     add_all_namespaces(parser)
     add_selector(parser)
     parser.add_argument("--all", action="store_true", help="all of the kind")
+    add_manner(parser)
+    add_timeout(parser, "10m")
+    add_connection(parser)
+
+
+def add_manner(parser: ArgumentParser) -> None:
+    """How to delete: what is no error, whether to wait, to ask, to force."""
     parser.add_argument("--ignore-not-found", action="store_true", help="what is gone already is no error")
     parser.add_argument("--dry-run", action="store_true", help="say what would go, and in which order; change nothing")
     parser.add_argument(
@@ -65,8 +72,6 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="take a lost sub-cluster away with what it holds")
     parser.add_argument("-y", "--yes", action="store_true", help="don't ask")
-    add_timeout(parser, "10m")
-    add_connection(parser)
 
 
 @dataclass(frozen=True)

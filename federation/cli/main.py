@@ -31,6 +31,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "cost": ("federation.cli.cost", "what runs costs, and what the proposal would save"),
     "why": ("federation.cli.why", "the reasons for and against each place of one service"),
     "why-not": ("federation.cli.whynot", "what keeps a service out of a sub-cluster, and what would let it in"),
+    "rollout": ("federation.cli.rollout", "a new template on its way: status, history, undo, restart"),
+    "logs": ("federation.cli.logs", "what the pods of a service wrote, wherever they run"),
+    "top": ("federation.cli.top", "what services and sub-clusters use"),
     "migrate": ("federation.cli.migrate", "move a running service to another sub-cluster"),
     "migrations": ("federation.cli.migrations", "the moves and how far they are"),
     "rollback": ("federation.cli.migrations:ROLLBACK", "undo a move that is under way"),
@@ -42,9 +45,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "drain": ("federation.cli.drain", "move everything away from a sub-cluster"),
     "token": ("federation.cli.token", "who may use the API: create, list, revoke"),
     "audit": ("federation.cli.audit", "check the log of who wrote what"),
+    "subcluster": ("federation.cli.subcluster", "fleet upkeep: remove"),
     "taint": ("federation.cli.taint", "keep services off a sub-cluster that don't tolerate it"),
     "backup": ("federation.cli.backup", "everything the controller knows, in one file"),
     "restore": ("federation.cli.restore", "make a backup the store of a stopped controller"),
+    "completion": ("federation.cli.completion", "make bash, zsh or fish complete these verbs"),
     "sandbox": ("federation.cli.sandbox", "four local sub-clusters on this machine: up, down, status"),
     "demo": ("federation.cli.demo", "a shop that roams under load, in the sandbox"),
 }
@@ -99,6 +104,10 @@ def _run(words: list[str]) -> int:
     if first in ("-V", "--version", "version"):
         print(f"roam {__version__}")
         return 0
+    if first == "__complete":
+        from federation.cli.completing import answer
+
+        return answer(rest, VERBS)
     if first not in VERBS:
         from federation.model.nearest import suggestion
 

@@ -109,25 +109,27 @@ def _unpinning(world: World, key: Key) -> Iterator[Remedy]:
 
 
 def _policies(world: World, service: Microservice, there: SubCluster) -> Iterator[Remedy]:
-    lacking: dict[str, None] = {}
-    for policy in world:
-        if not isinstance(policy, PlacementPolicy | ClusterPlacementPolicy) or not _selects(policy, service):
-            continue
-        for name, section in policy.spec.sections.items():
-            if name in _HARMLESS:
-                continue
-            keys: Sequence[str | None] = [None]
-            if isinstance(section, dict):
-                keys = [key for key in section if key not in _HARMLESS]
-                demanded = section.get(_DEMANDED)
-                if isinstance(demanded, list):
-                    lacking |= dict.fromkeys(str(one) for one in demanded if one not in there.spec.attestations)
-            for key in keys:
-                field = f"spec.{name}" + (f".{key}" if key is not None else "")
-                yield Remedy(f"{policy.kind} {policy.key} without {field}", _without(policy, name, key))
+    """What the sub-cluster could attest; then each rule taken out of the policies that select the service."""
+    found = [
+        (policy, name, section)
+        for policy in world
+        if isinstance(policy, PlacementPolicy | ClusterPlacementPolicy) and _selects(policy, service)
+        for name, section in policy.spec.sections.items()
+        if name not in _HARMLESS
+    ]
+    demanded = [section.get(_DEMANDED) for _, _, section in found if isinstance(section, dict)]
+    lacking = dict.fromkeys(str(one) for some in demanded if isinstance(some, list) for one in some)
+    lacking = {one: None for one in lacking if one not in there.spec.attestations}
     if lacking:
         have = (*there.spec.attestations, *lacking)
         yield Remedy(f"{there.metadata.name} attests {', '.join(lacking)}", _spec(there, attestations=have))
+    for policy, name, section in found:
+        keys: Sequence[str | None] = [None]
+        if isinstance(section, dict):
+            keys = [key for key in section if key not in _HARMLESS]
+        for key in keys:
+            field = f"spec.{name}" + (f".{key}" if key is not None else "")
+            yield Remedy(f"{policy.kind} {policy.key} without {field}", _without(policy, name, key))
 
 
 def _selects(policy: Policy, service: Microservice) -> bool:
