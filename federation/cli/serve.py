@@ -78,7 +78,7 @@ def run(args: Any) -> int:
     def ready(url: str) -> None:
         if args.write_context:
             write_context(folder, url, token_file, args.tls_cert and args.tls_cert.expanduser().absolute())
-        note(f"roam serves {url} (token: {token_file}, process {os.getpid()})")
+        note(f"roam serves {url} (also a page to look at; token: {token_file}, process {os.getpid()})")
 
     serve(
         ServeOptions(

@@ -63,6 +63,7 @@ def render(state: SandboxState) -> str:
         "",
         f"edge        {edge} ({_process(state.edge_pid, state.edge_ready)})",
         f"controller  {state.controller_url} ({_process(state.controller_pid, state.controller_ready)})",
+        f"page        {state.controller_url}/ (asks for the token in {state.directory.parent / 'token'})",
         f"fleet       {state.fleet}",
         f"logs        {state.directory / 'logs'}",
     ]
