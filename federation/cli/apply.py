@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from federation.cli.client import Client
-from federation.cli.columns import where
 from federation.cli.kinds import KINDS
 from federation.cli.output import as_list, print_json
 from federation.cli.parsing import add_connection, add_files, add_namespace, add_timeout, connect
+from federation.cli.rolling import HOPELESS, standing
 from federation.cli.waiting import wait_until
-from federation.errors import InvalidInput, TimedOut, Unplaceable
+from federation.errors import FederationError, InvalidInput, TimedOut, Unplaceable
 
 if TYPE_CHECKING:
     from federation.model.meta import Resource
@@ -79,7 +79,7 @@ def wait_ready(client: Client, services: list[tuple[str, str]], timeout_s: float
         text = _progress(len(services), waiting)
         if not waiting:
             return True, text
-        if any(why not in ("Denied", "NoCapacity") for why, _ in waiting.values()):
+        if any(why not in HOPELESS for why, _ in waiting.values()):
             hopeless_since.clear()
             return None, text
         hopeless_since.append(time.monotonic())
@@ -97,33 +97,8 @@ def _waiting(client: Client, services: list[tuple[str, str]]) -> dict[tuple[str,
             found[namespace, item["metadata"]["name"]] = item
         for item in client.items("microservices", namespace)[0]:
             found[namespace, f"{item['metadata']['name']} "] = item
-    return {
-        key: state
-        for key in services
-        if (state := _state(found.get(key), found.get((key[0], f"{key[1]} ")))) is not None
-    }
-
-
-def _state(placement: Object | None, service: Object | None) -> tuple[str, str] | None:
-    """None when the service is ready, else a reason and a message. A service of no replicas is ready at once."""
-    if service is None:
-        return "Deleted", "deleted meanwhile"
-    if placement is None:
-        return "Pending", "not planned yet"
-    wanted = service["spec"]["replicas"]
-    targets = placement["spec"]["targets"]
-    committed = sum(target["replicas"] for target in targets)
-    if committed < wanted:
-        for condition in placement["status"]["conditions"]:
-            if condition["type"] == "Placed" and condition["status"] == "False":
-                return condition["reason"], condition["message"]
-        return "Pending", "not planned yet"
-    places = {target["subcluster"] for target in targets}
-    ready = sum(one["ready"] for one in placement["status"]["running"] if one["subcluster"] in places)
-    if ready >= wanted:
-        return None
-    faults = "; ".join(one["message"] for one in placement["status"]["running"] if one["message"])
-    return "Starting", f"{ready}/{wanted} ready in {where(targets)}" + (f": {faults}" if faults else "")
+    states = {key: standing(found.get(key), found.get((key[0], f"{key[1]} "))) for key in services}
+    return {key: (state.reason, state.text) for key, state in states.items() if not state.done}
 
 
 def _progress(total: int, waiting: Mapping[tuple[str, str], tuple[str, str]]) -> str:
@@ -140,6 +115,8 @@ def _give_up(waiting: Mapping[tuple[str, str], tuple[str, str]], timeout_s: floa
     reasons = {why for why, _ in waiting.values()}
     if "Denied" in reasons or "NoCapacity" in reasons:
         raise Unplaceable("\n".join(lines), denied="Denied" in reasons)
+    if reasons & HOPELESS:
+        raise FederationError("\n".join(lines))
     raise TimedOut("\n".join([f"not ready after {timeout_s:g} s:", *lines]))
 
 
