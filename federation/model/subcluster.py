@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 
 from federation.model.meta import Condition, LabelKey, LabelValue, Name, PortNumber, Resource, Timestamp, Value
 from federation.model.offers import Offer
+from federation.model.overrides import Overrides
 from federation.model.quantity import Duration, Quantity, Usd
 
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
@@ -64,12 +65,6 @@ class Detection(Value):
 
     window: Duration = "10s"
     recovery: Duration = "5s"
-
-
-class Overrides(Value):
-    """What is different for every service in this sub-cluster."""
-
-    env: dict[str, str] = {}
 
 
 class SubClusterSpec(Value):

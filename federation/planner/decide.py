@@ -10,7 +10,7 @@ from federation.model.meta import Key
 from federation.model.placement import Target
 from federation.model.plan import Plan, PlannedCall, PlannedService, Violation
 from federation.planner.explain import Explainer, say, state_of
-from federation.planner.feasibility import draining, feasibility_reasons
+from federation.planner.feasibility import UNFIT, draining, feasibility_reasons
 from federation.planner.ledger import DIGITS
 from federation.planner.obstacles import held_obstacles, obstacles, policy_reasons
 from federation.planner.request import PlanRequest
@@ -110,7 +110,7 @@ class Judgement:
             reasons = tuple(
                 reason
                 for reason in feasibility_reasons(self.request.view, self.request.images, *found)
-                if reason.code in ("NeedsImages", "Evicted")
+                if reason.code in (*UNFIT, "Evicted")
             )
         return "; ".join(say(reason) for reason in reasons)
 
@@ -128,7 +128,7 @@ class Judgement:
         rules = policy_reasons(self.request, *found)
         if not rules:
             every = feasibility_reasons(view, images, *found)
-            rules = tuple(reason for reason in every if reason.code == "NeedsImages")
+            rules = tuple(reason for reason in every if reason.code in UNFIT)
         if not self._explainer.state.counts[found]:
             rules += self._parts(found[0])
         taints = leaving_reasons(view, *found)

@@ -38,6 +38,8 @@ def is_broken(tie: Tie, counts: Ints) -> bool:
 
 def tie_reasons(view: FleetView, ties: Sequence[Tie], counts: Ints, service: int) -> list[Reason]:
     """Why the service may not stand as `counts` [S, C] has it, with the others as they are: the ties that it breaks."""
+    if not ties:
+        return []
     keys = view.keys()
     found = []
     for tie in ties:
@@ -59,6 +61,8 @@ def tie_reasons(view: FleetView, ties: Sequence[Tie], counts: Ints, service: int
 
 def kept_ties(view: FleetView, ties: Sequence[Tie], counts: Ints, service: int) -> list[str]:
     """What the service is tied to, as short sentences: `with shop/db (ClusterPlacementPolicy data)`."""
+    if not ties:
+        return []
     keys = view.keys()
     return [
         f"{'with' if tie.together else 'apart from'} {keys[tie.second]} ({tie.origin})"

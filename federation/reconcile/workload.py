@@ -11,6 +11,7 @@ from typing import Any
 
 from federation.contracts.driver import Workload
 from federation.model.microservice import Microservice
+from federation.model.overrides import apply_plainly
 from federation.model.podtemplate import config_variables, containers, environment, rewrite, rewrite_objects
 from federation.model.subcluster import SubCluster
 from federation.reconcile.desired import min_available
@@ -27,6 +28,8 @@ def build_workload(
     """The workload. `addresses`: (service name, port) -> host:port of the gateway there, for sub-clusters that need
     addresses rewritten; None where names resolve by themselves.
 
+    With a patch of the sub-cluster that does not apply, the patches are left out: such a place is forbidden to the
+    service, and what is made here is not delivered.
     Equal arguments give an equal revision in every process; numbers of replicas are not part of it."""
     template: Mapping[str, Any] = service.spec.template
     objects: tuple[Mapping[str, Any], ...] = service.spec.objects
@@ -34,9 +37,11 @@ def build_workload(
         namespace = service.metadata.namespace
         objects = rewrite_objects(objects, template, addresses, namespace)
         template = rewrite(template, addresses, namespace)
-    template = _with_environment(template, subcluster.spec.overrides.env)
+    template, objects, failed = apply_plainly(service, template, objects, subcluster.spec.overrides)
     ports = service.spec.ports
     content = [template, [port.model_dump(mode="json") for port in ports], [_unscaled(item) for item in objects]]
+    if failed:
+        content.append(failed)
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return Workload(
         key=service.key,
@@ -79,16 +84,3 @@ def spoken_words(service: Microservice) -> frozenset[str]:
             texts += [value for value in data.values() if isinstance(value, str) and len(value.split()) == 1]
     texts += [call.service for call in service.spec.calls]
     return frozenset(word for text in texts for word in _WORD.findall(text))
-
-
-def _with_environment(template: Mapping[str, Any], env: Mapping[str, str]) -> Mapping[str, Any]:
-    """`template` with the sub-cluster's variables set in every container, in place of those of the same name."""
-    if not env:
-        return template
-    added = [{"name": name, "value": value} for name, value in sorted(env.items())]
-    spec = dict(template.get("spec") or {})
-    spec["containers"] = [
-        {**container, "env": [v for v in container.get("env") or [] if v.get("name") not in env] + added}
-        for container in spec.get("containers") or []
-    ]
-    return {**template, "spec": spec}
