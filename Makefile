@@ -33,6 +33,9 @@ imports: install
 unit: install
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
+bench-controller: install
+	@$(BIN)/python tests/benchmarks/bench_controller.py
+
 bench: install
 	@for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench; done
 

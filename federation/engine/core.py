@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from federation.contracts.driver import SubClusterDriver
 from federation.contracts.gateway import Gateway as GatewayHandle
@@ -27,6 +28,8 @@ from federation.model.subcluster import Gateway, SubCluster
 WATCH_WAIT_S = 2.0
 STORE_RETRY_S = 1.0
 MAX_SLEEP_S = 5.0
+PASS_SERVICES = 200
+"""How many services are reconciled before the engine looks at what came in meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,12 @@ class Engine:
             plugins.open_driver,
             plugins.open_gateway,
             touched=self._touch,
-            news=lambda: self._deciding.request(),
+            news=lambda: self._deciding.request(rest=0.0),
         )
         self._workloads = WorkloadBuilder(self._cache, self._fleet.gateways)
-        self._deciding = DecisionEngine(self._cache, self._journal, runtime, self._fleet.links, plugins.judgement)
+        self._deciding = DecisionEngine(
+            self._cache, self._journal, runtime, self._fleet.links, plugins.judgement, self._workloads.neighbours
+        )
         self._reconciler = ServiceReconciler(
             World(
                 self._cache,
@@ -70,6 +75,7 @@ class Engine:
             )
         )
         self._dirty: dict[Key, None] = {}
+        self._backlog: dict[Key, None] = {}
         self._unported: set[Key] = set()
         self._timers: dict[Key, float] = {}
         self._since = 0
@@ -127,10 +133,9 @@ class Engine:
                 self._unported |= keys
         # A first decision before capacity is known would overfill what looks cheap.
         self._informed = self._informed or self._fleet.offered
-        if self._informed and self._deciding.due(self._runtime.monotonic()):
-            self._touch(self._deciding.decide())
-        dirty, self._dirty = self._dirty, {}
-        for key in dirty:
+        if self._informed:
+            self._touch(self._deciding.work())
+        for key in self._next():
             refused = self._journal.refused
             again = self._reconciler.reconcile(key)
             if self._journal.refused > refused:
@@ -147,6 +152,15 @@ class Engine:
         else:
             self._reconciler.send()
 
+    def _next(self) -> list[Key]:
+        """The services to reconcile in this pass: those of which something was written, and some of the others."""
+        dirty, self._dirty = self._dirty, {}
+        room = max(PASS_SERVICES - len(dirty), 0)
+        dirty.update(dict.fromkeys(islice(self._backlog, room)))
+        for key in dirty:
+            self._backlog.pop(key, None)
+        return list(dirty)
+
     def _sleep_s(self) -> float:
         mono = self._runtime.monotonic()
         times = [MAX_SLEEP_S]
@@ -162,7 +176,7 @@ class Engine:
             due = self._deciding.due_at() if self._informed else None
             if due is not None:
                 times.append(due - mono)
-            if self._dirty or self._unported:
+            if self._dirty or self._backlog or self._unported or (self._informed and self._deciding.busy):
                 times.append(STORE_RETRY_S if self._journal.failing else 0.0)
         return max(0.0, min(times))
 
@@ -212,6 +226,10 @@ class Engine:
     def _on_change(self, change: Change) -> None:
         """Work out what has to be looked at again after a change in the cache."""
         resource, deleted = change.resource, change.type == "Deleted"
+        if isinstance(resource, Microservice | Placement):
+            self._deciding.room.recount(resource.key)
+        elif isinstance(resource, Migration):
+            self._deciding.room.recount(Key(resource.metadata.namespace, resource.spec.service))
         if isinstance(resource, Microservice):
             self._on_service(resource, deleted=deleted)
         elif isinstance(resource, Placement):
@@ -223,7 +241,7 @@ class Engine:
             if deleted or not resource.open or change.type == "Added":
                 self._deciding.request()
         elif isinstance(resource, PlacementPolicy | ClusterPlacementPolicy):
-            self._deciding.request()
+            self._deciding.on_rules()
         elif isinstance(resource, SubCluster):
             self._on_fleet(self._fleet.sync_subcluster(resource, deleted=deleted))
         elif isinstance(resource, Gateway):
@@ -231,7 +249,7 @@ class Engine:
 
     def _on_fleet(self, changed: bool) -> None:
         if changed:
-            self._deciding.request()
+            self._deciding.on_rules()
             self._touch(self._cache.of(Microservice))
 
     def _on_service(self, service: Microservice, *, deleted: bool) -> None:
@@ -245,9 +263,7 @@ class Engine:
         self._touch(self._workloads.callers(service.key))
         if any(str(port.port) not in service.status.gateway_ports for port in service.spec.ports):
             self._unported.add(service.key)
-        if self._deciding.is_news(service):
-            self._deciding.request()
+        self._deciding.on_service(service)
 
     def _touch(self, keys: Iterable[Key]) -> None:
-        for key in sorted(keys):
-            self._dirty[key] = None
+        self._backlog.update(dict.fromkeys(sorted(keys)))

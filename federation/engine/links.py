@@ -236,6 +236,11 @@ class SubClusterLink:
         """Whether the last step for `key` was refused: it had no effect, and will have none."""
         return key in self._refused
 
+    @property
+    def refused(self) -> frozenset[Key]:
+        """Services of which the last step was refused."""
+        return frozenset(self._refused)
+
     def failure_of(self, key: Key) -> str:
         """Why the last step for `key` failed; "" when it did not."""
         backoff = self._backoff.get(key)

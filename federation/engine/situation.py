@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from federation.contracts.runtime import Runtime
+from federation.contracts.driver import Capabilities, WorkloadState
 from federation.engine.cache import Cache
-from federation.engine.links import SubClusterLink
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
+from federation.model.offers import Offer
 from federation.model.placement import Overtaken, Placement, Target
 from federation.model.plan import Plan, Violation
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.subcluster import SubCluster
 from federation.reconcile.desired import COPYING
+from federation.reconcile.health import Pulse
 from federation.reconcile.moves import migration_rules, resize_pinned
 from federation.reconcile.overtaken import is_due, plan_overtaken
 
@@ -50,6 +51,12 @@ class Verdict(Protocol):
 
     def stands(self, key: Key) -> bool:
         """Whether a service that runs may stay as it is committed."""
+        ...
+
+    @property
+    def separable(self) -> bool:
+        """Whether what it says of its services would hold in any fleet that leaves them the same room and calls: no
+        rule counts or names other services than those that a call joins."""
         ...
 
     def forbidden(self, key: Key, subcluster: str) -> str:
@@ -94,13 +101,59 @@ class Judged:
     situation: Situation
 
 
+class Clock(Protocol):
+    """Part of a `Runtime`."""
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        ...
+
+
+class Link(Protocol):
+    """What decisions ask of a link to a sub-cluster (see `federation.engine.links`)."""
+
+    @property
+    def subcluster(self) -> SubCluster:
+        """Its record."""
+        ...
+
+    @property
+    def pulse(self) -> Pulse:
+        """Its signs of life."""
+        ...
+
+    @property
+    def offers(self) -> tuple[Offer, ...] | None:
+        """What it offers; None while unknown."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    @property
+    def answering(self) -> bool:
+        """Whether what it last said still counts."""
+        ...
+
+    @property
+    def workloads(self) -> Mapping[Key, WorkloadState]:
+        """What runs there."""
+        ...
+
+    def refuses(self, key: Key) -> bool:
+        """Whether the last step for `key` was refused."""
+        ...
+
+
 @dataclass
 class Surroundings:
     """Makes situations of what is stored and seen, and has them judged."""
 
     cache: Cache
-    runtime: Runtime
-    links: dict[str, SubClusterLink]
+    clock: Clock
+    links: Mapping[str, Link]
     judgement: Judgement
 
     def judge(self, situation: Situation) -> Judged:
@@ -124,12 +177,13 @@ class Surroundings:
             return False
         return any(is_due(entry, now) for entry in overtaken(placement, verdict, now))
 
-    def now(self) -> Situation:
-        """The situation of this moment."""
+    def now(self, only: Collection[Key] | None = None) -> Situation:
+        """The situation of this moment; with `only`, as if these were all services."""
         placements = self.cache.of(Placement)
         policies: list[Policy] = [policy for _, policy in sorted(self.cache.of(ClusterPlacementPolicy).items())]
         policies += [policy for _, policy in sorted(self.cache.of(PlacementPolicy).items())]
-        services = tuple(service for _, service in sorted(self.cache.of(Microservice).items()))
+        known = self.cache.of(Microservice)
+        services = tuple(known[key] for key in sorted(known if only is None else only))
         fixed = {}
         for service in services:
             kept = self._fixed(service, placements.get(service.key))
@@ -142,7 +196,7 @@ class Surroundings:
             placements=placements,
             migrations=tuple(m for m in self.cache.of(Migration).values() if m.status.phase in COPYING),
             fixed=fixed,
-            now=self.runtime.now(),
+            now=self.clock.now(),
         )
 
     def is_lost(self, subcluster: str) -> bool:
