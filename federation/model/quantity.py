@@ -49,11 +49,19 @@ def _quantity(text: str) -> float:
     return float(number + (exponent or "")) * _SUFFIX[suffix or ""]
 
 
+def _float(value: float) -> float:
+    """A number as a float; a whole number beyond all floats is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 def parse_quantity(value: object) -> float:
     """A Kubernetes quantity (`500m`, `2`, `256Mi`) in its base unit: cores, bytes or pieces; finite and >= 0."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{value!r} is not a quantity; write text such as '500m' or '256Mi'")
-    result = _quantity(value.strip()) if isinstance(value, str) else float(value)
+    result = _quantity(value.strip()) if isinstance(value, str) else _float(value)
     if not math.isfinite(result) or result < 0:
         raise ValueError(f"{value!r} is not a quantity; it must be finite and not negative")
     return result
@@ -75,7 +83,7 @@ def _duration_s(text: str, written: str) -> float:
 
 def parse_usd(value: object) -> float:
     """Money: a number, or text such as `12 USD`; in US dollars, >= 0. Other currencies are refused."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(_float(value)) and value >= 0:
         return float(value)
     match = _MONEY.match(value.strip()) if isinstance(value, str) else None
     if match is None:
@@ -86,7 +94,7 @@ def parse_usd(value: object) -> float:
 def parse_share(value: object) -> float:
     """A share: a number from 0 to 1, or text such as `60%`."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        share = float(value)
+        share = _float(value)
     else:
         match = _SHARE.match(value.strip()) if isinstance(value, str) else None
         if match is None:

@@ -30,6 +30,7 @@ _IDLE_S = 30.0
 _LEAST_THREADS = 16
 _KEPT_CONNECTIONS = 256
 _MOST_CONNECTIONS = 400
+_MOST_LEFT_BYTES = 64 * 1024
 _SHUTDOWN_S = 5
 _START_S = 10.0
 _TICK_S = 0.1
@@ -191,6 +192,16 @@ class _Request(HTTPRequest):
     def parse_request(self) -> None:
         with self.server.patience.within(self.conn.socket, self.server.receive_s):
             super().parse_request()
+
+    def send_headers(self) -> None:
+        """Before an answer, what is left of a body is read, so that the connection can be used again; within limits,
+        though, and only where its end is known for sure."""
+        if self.chunked_read:
+            self.close_connection |= not self.rfile.closed
+        elif getattr(self.rfile, "remaining", 0) > _MOST_LEFT_BYTES:
+            self.close_connection = True
+        with self.server.patience.within(self.conn.socket, self.server.receive_s):
+            super().send_headers()
 
     def simple_response(self, line: str, msg: str = "") -> None:
         code, _, phrase = str(line).partition(" ")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,28 @@ _PLAIN_ANSWER = (
     + b"\r\n\r\n"
     + _PLAIN
 )
+
+
+class _Socket(ssl.SSLSocket):
+    """To the server above, a peer that breaks TLS off is one that breaks the connection off."""
+
+    def recv_into(self, *args: Any, **options: Any) -> int:
+        with _as_reset():
+            return super().recv_into(*args, **options)
+
+    def send(self, *args: Any, **options: Any) -> int:
+        with _as_reset():
+            return super().send(*args, **options)
+
+
+@contextmanager
+def _as_reset() -> Iterator[None]:
+    try:
+        yield
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        raise
+    except ssl.SSLError as error:
+        raise ConnectionResetError(errno.ECONNRESET, str(error)) from error
 
 
 class Tls(BuiltinSSLAdapter):
@@ -49,6 +74,7 @@ class Tls(BuiltinSSLAdapter):
                 field="--tls-cert",
             ) from error
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.sslsocket_class = _Socket
 
     def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, Any]]:
         """The socket with TLS on it, before its handshake (see `handshake`)."""

@@ -6,7 +6,6 @@ A failure is printed with its batch; `--seed S --batch B --count 2000` plays tha
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -23,21 +22,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="which cases (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=0, help=f"begin with this batch of {PER_BATCH} (default: 0)")
     options = parser.parse_args(arguments)
-    # What a server would log of refused and failing requests is in the report.
-    logging.disable(logging.CRITICAL)
     began = said = time.monotonic()
+    told = 0
 
     def progress(report: Report) -> None:
-        nonlocal said
+        nonlocal said, told
+        for failure in report.failures[told:]:
+            print(f"\nbatch {failure.batch}, case {failure.index}: {failure.sent[:2000]}\n{failure.what}")
+            again = f"--seed {options.seed} --batch {failure.batch} --count {PER_BATCH}"
+            print(f"again: python -m federation.testing.fuzz {again}", flush=True)
+        told = len(report.failures)
         if time.monotonic() - said >= _EVERY_S:
             said = time.monotonic()
             print(f"{report.cases} cases, {len(report.failures)} failures, {said - began:.0f} s", flush=True)
 
     report = run(options.count, options.seed, first_batch=options.batch, progress=progress)
-    for failure in report.failures:
-        print(f"\nbatch {failure.batch}, case {failure.index}: {failure.sent[:2000]}\n{failure.what}")
-        again = f"--seed {options.seed} --batch {failure.batch} --count {PER_BATCH}"
-        print(f"again: python -m federation.testing.fuzz {again}")
     for outcome, times in sorted(report.outcomes.items()):
         print(f"{times:9d}  {outcome}")
     took_s = time.monotonic() - began

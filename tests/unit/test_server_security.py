@@ -183,7 +183,8 @@ def test_requests_that_are_not_http_get_a_status(api: Served, sent: bytes, code:
 
 def test_a_client_that_drips_is_cut_off(api: Served) -> None:
     """Bytes that come one by one hold a thread no longer than the limit, be it in the head or in the body."""
-    for head in (b"GET /healthz HTTP/1.1\r\nX-Slow: ", POST + b"Content-Length: 1000\r\n\r\n"):
+    stranger = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    for head in (b"GET /healthz HTTP/1.1\r\nX-Slow: ", POST + b"Content-Length: 1000\r\n\r\n", stranger):
         with socket.create_connection(api.address, timeout=10) as connection:
             connection.sendall(head)
             connection.settimeout(0.1)
@@ -200,6 +201,19 @@ def test_a_client_that_drips_is_cut_off(api: Served) -> None:
                     break
             assert gone
     assert api.call("GET", "/healthz").code == 200
+
+
+def test_what_is_left_of_a_body_is_not_taken_for_a_request(api: Served) -> None:
+    hidden = b"GET /version HTTP/1.1\r\n" + AUTH + b"\r\n"
+    chunk = f"{len(hidden):x}\r\n".encode() + hidden + b"\r\n0\r\n\r\n"
+    for body in (
+        b"Transfer-Encoding: chunked\r\n\r\n" + chunk,
+        f"Content-Length: {len(hidden)}\r\n\r\n".encode() + hidden,
+        b"Content-Length: 90000\r\n\r\n" + hidden + b"x" * (90_000 - len(hidden)),
+    ):
+        reply = _raw(api, b"POST /nope HTTP/1.1\r\nHost: x\r\n" + body + b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert b" 401 " in reply
+        assert b"gitVersion" not in reply
 
 
 def test_no_file_is_left_readable(api: Served, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import signal
 import tempfile
 import traceback
@@ -146,7 +147,10 @@ def _ask(api: Api, request: Call) -> str:
         found = call(api, Call("GET", path, _ADMIN))
         version = found.json["metadata"]["resourceVersion"] if found.code == 200 and "metadata" in found.json else "1"
         request = replace(request, body=request.body.replace(_VERSION, str(version).encode()))
-    reply = call(api, request)
+    with _overhearing() as said:
+        reply = call(api, request)
+    if reply.code >= 500:
+        raise AssertionError("\n".join([str(reply), *said]))
     _check(request, reply)
     return f"{request.method if request.method.isalpha() else '?'} {reply.code}"
 
@@ -193,6 +197,25 @@ def _check_all(api: Api, report: Report, batch: int, index: int) -> None:
             assert reply.code == 200, reply
         except Exception:  # the whole point
             report.failures.append(Failure(batch, index, traceback.format_exc()[-3000:], repr(request)))
+
+
+@contextmanager
+def _overhearing() -> Iterator[list[str]]:
+    """What the server logs of a request that failed: with where it failed."""
+    said: list[str] = []
+
+    class _Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(logging.Formatter().format(record))
+
+    logger, ear = logging.getLogger("federation.server.answers"), _Ear()
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(ear)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(ear)
+        logger.propagate = before
 
 
 @contextmanager
