@@ -239,8 +239,9 @@ def _delete_one(client: Client, one: _Doomed, *, force: bool) -> None:
     answer = client.delete(one.path, {"gracePeriodSeconds": 0} if force else None)
     if (answer.get("metadata") or {}).get("deletionTimestamp"):
         count = len(still_there(client.items("placements")[0], [one.name]))
-        after = f"{count} service that runs" if count == 1 else f"{count} services that run"
-        print(f"{one.title} leaves the fleet, after the {after} there", flush=True)
+        runs = f"{count} service that runs" if count == 1 else f"{count} services that run"
+        after = f"after the {runs} there" if count else "and nothing runs there"
+        print(f"{one.title} leaves the fleet, {after}", flush=True)
     else:
         print(f"{one.title} deleted", flush=True)
 
@@ -269,7 +270,8 @@ def _wait_stopped(client: Client, services: Sequence[tuple[str, str]], timeout_s
             known = {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in items}
             left = [one for one in services if one in known]
         names = ", ".join(f"{space}/{name}" for space, name in left[:10])
-        return (None if left else True), f"stopping {names}" if left else f"stopped {len(services)} services"
+        more = f" and {len(left) - 10} more" if len(left) > 10 else ""
+        return (None if left else True), f"stopping {names}{more}" if left else "stopped"
 
     done, text = wait_until(look, timeout_s)
     if done is None:

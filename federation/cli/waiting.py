@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from federation.cli.output import in_colour, printable
+from federation.cli.output import in_colour, paint, printable
 from federation.errors import Unavailable
 
 T = TypeVar("T")
 _POLL_S = 0.25
+_FILLED = re.compile(r"(?<=\[)#+(?=\.*\])")
+"""What is full of a bar such as `[###.......]`."""
 _CLEAR_BELOW = "\x1b[J"
 
 
@@ -48,7 +51,7 @@ class Progress:
         room = max(rows - 1, 1)
         if len(lines) > room:
             lines = [*lines[: room - 1], f"        and {len(lines) - room + 1} more"]
-        lines = [line[: max(columns - 1, 20)] for line in lines]
+        lines = [_FILLED.sub(lambda found: paint(found[0], "green"), line[: max(columns - 1, 20)]) for line in lines]
         up = f"\x1b[{len(self._last) - 1}A" if len(self._last) > 1 else ""
         print(f"\r{up}{_CLEAR_BELOW}" + "\n".join(lines), end="", file=sys.stderr, flush=True)
         self._last = lines

@@ -120,6 +120,13 @@ def test_a_taint_that_strands_a_service_is_told_before(shop: Served, roam: Roam)
     assert (code, "nowhere" in out) == (3, True)
 
 
+def test_a_taint_that_is_tolerated_for_a_while_says_for_how_long(shop: Served, roam: Roam) -> None:
+    policy = a_policy("patient", tolerations=[{"key": "outage", "operator": "Exists", "tolerationSeconds": 300}])
+    assert shop.call("POST", f"{BASE}/apply", [policy]).code == 200
+    code, out, _ = roam("taint", "onprem", "outage:NoExecute")
+    assert (code, "leaves after 300 s" in out) == (0, True)
+
+
 # Cordon and drain
 
 
