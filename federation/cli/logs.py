@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from federation.cli.client import path_of
-from federation.cli.output import coloured, note
+from federation.cli.output import blamed, coloured, note
 from federation.cli.parsing import add_connection, add_namespace, connect, split_name
 
 _TONES = ("cyan", "green", "yellow", "bold")
@@ -93,7 +93,7 @@ class _Prefix:
 def _print(lines: Iterable[Mapping[str, str]], prefix: _Prefix) -> None:
     for line in lines:
         if "error" in line:
-            note(f"roam: {line['subcluster']}: {line['error']}")
+            note(f"roam: {blamed(line['subcluster'], line['error'])}")
             continue
         sys.stdout.write(f"{prefix.of(line)}{_safe(line['line'])}\n")
         sys.stdout.flush()

@@ -51,6 +51,11 @@ def note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def blamed(who: str, message: str) -> str:
+    """`message` with whose it is before it, unless it says so itself."""
+    return message if message.startswith(f"{who}:") else f"{who}: {message}"
+
+
 def print_json(document: object) -> None:
     """Indented JSON."""
     print(json.dumps(document, indent=2, ensure_ascii=False))

@@ -198,7 +198,7 @@ def _collect(value: Any, path: str, found: dict[str, str]) -> None:
             _collect(each, f"{path}.{key}".lstrip("."), found)
     elif isinstance(value, list):
         for index, each in enumerate(value):
-            name = each.get("name", index) if isinstance(each, Mapping) else index
+            name = (each.get("name") or index) if isinstance(each, Mapping) else index
             _collect(each, f"{path}[{name}]", found)
     else:
         found[path.removeprefix("spec.")] = str(value)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from federation.cli.client import BASE, Client
-from federation.cli.output import note, print_json
+from federation.cli.output import blamed, note, print_json
 from federation.cli.parsing import add_all_namespaces, add_connection, add_namespace, add_output, connect
 from federation.cli.table import print_table
 
@@ -70,7 +70,7 @@ def run(args: Any) -> int:
         else:
             _subclusters(client, usage["items"])
     for problem in usage["problems"]:
-        note(f"roam: {problem['subcluster']}: {problem['message']}")
+        note(f"roam: {blamed(problem['subcluster'], problem['message'])}")
     return 1 if usage["problems"] and not usage["items"] else 0
 
 
@@ -126,7 +126,7 @@ def _memory(one: Sum) -> tuple[str, str]:
 
 
 def _cores(value: float) -> str:
-    return f"{round(value * 1000)}m" if value < 10 else f"{value:.1f}"
+    return f"{round(value * 1000)}m" if value < 1 else f"{value:.3g}"
 
 
 def _mebibytes(value: float) -> str:

@@ -17,7 +17,7 @@ from serving import BASE, NOW, SECRET, Served, a_microservice, a_secret, a_subcl
 from federation.cli.main import main
 from federation.contracts.store import Create, Replace
 from federation.model.migration import Migration
-from federation.model.placement import Placement, Running
+from federation.model.placement import Placement, Rollout, Running
 
 
 def _file(folder: Path, *documents: object) -> Path:
@@ -139,8 +139,15 @@ def test_apply_waits_until_all_is_ready(api: Served, roam: Roam, tmp_path: Path)
             time.sleep(0.02)  # the test's own controller polls; what is tested waits by itself
         made = api.store.write([Create(a_placement("cart", Running(subcluster="a", replicas=2, ready=0)))], now=NOW)[0]
         assert isinstance(made, Placement)
-        ready = made.status.model_copy(update={"running": (Running(subcluster="a", replicas=2, ready=2),)})
-        api.store.write([Replace(made.model_copy(update={"status": ready}))], now=NOW)
+        old = Running(subcluster="a", replicas=2, ready=2)
+        # With two pods of an older template ready, nothing of what was applied runs yet.
+        for running in (old, old.model_copy(update={"updated": 1}), old.model_copy(update={"updated": 2})):
+            rollout = Rollout(generation=1, replicas=2, updated=running.updated, ready=running.updated)
+            status = made.status.model_copy(update={"running": (running,), "rollout": rollout})
+            made = made.model_copy(update={"status": status})
+            made = api.store.write([Replace(made)], now=NOW)[0]
+            assert isinstance(made, Placement)
+            time.sleep(0.3)  # what is tested looks now and then
 
     thread = threading.Thread(target=controller)
     thread.start()
@@ -148,6 +155,7 @@ def test_apply_waits_until_all_is_ready(api: Served, roam: Roam, tmp_path: Path)
     thread.join()
     assert (code, out) == (0, "microservice/cart created\n")
     assert "1 of 1 services ready" in err
+    assert "0/2 ready" in err
 
 
 def test_apply_tells_why_something_is_not_ready(shop: Served, roam: Roam, tmp_path: Path) -> None:
@@ -156,7 +164,7 @@ def test_apply_tells_why_something_is_not_ready(shop: Served, roam: Roam, tmp_pa
     assert (code, "shop/db: 0/2 allowed" in err) == (4, True)
     late = _file(tmp_path, a_microservice("cart", replicas=2, objects=[a_secret()]))
     code, _, err = roam("apply", "-f", late, "--wait", "--timeout", "300ms")
-    assert (code, "1/2 ready in onprem 2" in err) == (5, True)
+    assert (code, "shop/cart: the controller has not looked at it yet" in err) == (5, True)
 
 
 def test_plan_and_why_ask_the_server(shop: Served, roam: Roam, tmp_path: Path) -> None:
