@@ -89,7 +89,12 @@ def check(model: type[_Model], value: Any, spot: Spot, errors: list[InvalidInput
         details = failure.errors(include_url=False)
         # A union reports each of its options; one fault of a field is enough.
         found = {_path(detail, value): detail for detail in reversed(details)}
-        errors += [spot.error(_message(detail, model), path) for path, detail in reversed(found.items())]
+        errors += [
+            spot.error(_message(detail, model), path)
+            for path, detail in reversed(found.items())
+            # A list of which every entry is at fault counts as empty, too.
+            if detail["type"] != "too_short" or not any(path == other[: len(path)] != other for other in found)
+        ]
     except (TypeError, ValueError, RecursionError) as failure:
         errors.append(spot.error(f"not plain JSON: {failure}"))
     return None

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from federation.model.meta import Int, LabelKey, LabelValue, Resource, Selector, Value
-from federation.model.quantity import Duration, Share
+from federation.model.quantity import Duration, Share, parse_duration_s
 from federation.model.subcluster import Taint
+from federation.model.windows import WindowText
+
+
+def _some_time(value: str) -> str:
+    if parse_duration_s(value) <= 0:
+        raise ValueError(f"{value!r} is no time for a move to repay itself in; write for instance 72h")
+    return value
+
 
 Percent = Annotated[int, Field(ge=1, le=100)]
 
@@ -33,9 +41,15 @@ class Strategy(Value):
 
 
 class MigrationRules(Value):
-    """When and how Roam moves what runs. `mode`: whether a cheaper place alone is reason enough."""
+    """When and how Roam moves what runs. `mode`: whether a cheaper place alone is reason enough. Such a move has to
+    repay itself within `payback`, save `min_savings` of what the service costs, come no sooner than `cooldown` after
+    the last one, and begin in one of the `windows`; what is unset restricts nothing."""
 
     mode: Literal["manual", "automatic"] = "manual"
+    payback: Annotated[Duration, AfterValidator(_some_time)] | None = None
+    min_savings: Annotated[Share, Field(lt=1)] | None = None
+    cooldown: Duration | None = None
+    windows: Annotated[tuple[WindowText, ...], Field(max_length=100)] = ()
     strategy: Strategy = Strategy()
 
 
