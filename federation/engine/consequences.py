@@ -17,7 +17,7 @@ from federation.model.placement import Overtaken, Placement, PlacementSpec, Plac
 from federation.model.plan import PlannedService
 from federation.model.subcluster import Drain
 from federation.reconcile.desired import as_targets
-from federation.reconcile.moves import Commit, Move, MoveFacts, migration_rules, plan_change
+from federation.reconcile.moves import Commit, Move, MoveFacts, cannot_move, migration_rules, plan_change
 from federation.reconcile.overtaken import entry_of, has_expired, is_due, next_moment
 
 _FLAGS = {"Taint": "Tainted", "Drain": "Draining", "Removed": "Draining"}
@@ -36,10 +36,10 @@ class Consequences:
     upcoming: float | None = None
     _opened: dict[str, int] = field(default_factory=dict)
 
-    def begin(self) -> None:
-        """Begin with the consequences of another decision."""
+    def begin(self, wake: float | None) -> None:
+        """Begin with the consequences of another decision, which itself calls for the next one at `wake`."""
         self._opened.clear()
-        self.upcoming = None
+        self.upcoming = wake
 
     def of(
         self,
@@ -189,8 +189,12 @@ class Consequences:
             return None if self.resting(key) or self._wave_is_full(change, situation) else change
         if isinstance(change, Commit):
             return change
-        if change.why:
-            self.journal.event(service, "Waiting", change.why, warning=True)
+        why = change.why
+        if service.spec.stateful and not why:
+            due = [entry for entry in entries if is_due(entry, situation.now)]
+            why = "; ".join(cannot_move(entry.subcluster, entry.cause) for entry in due)
+        if why:
+            self.journal.event(service, "Waiting", why, warning=True)
         return None
 
     def _wave_is_full(self, move: Move, situation: Situation) -> bool:

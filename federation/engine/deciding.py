@@ -228,7 +228,7 @@ class DecisionEngine:
             self._verdicts.replace(judged.verdict, run.rules, services)
             self._pins = {key: placement.spec.pinned for key, placement in judged.situation.placements.items()}
             self._count_failures()
-            self._consequences.begin()
+            self._consequences.begin(judged.wake)
             run.judged = judged
             run.left = iter(zip(judged.verdict.plan.placements, judged.wish.plan.placements, strict=True))
             self._run = run

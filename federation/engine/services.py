@@ -146,6 +146,11 @@ class ServiceReconciler:
                 **{name: link.remembered[key] for name, link in links.items() if key in link.remembered},
                 **states,
             }
+            ready = any(ready_replicas(state) for name, state in states.items() if name in shares)
+            if shares.keys() - links.keys() and not ready:
+                # The place was taken out of the fleet at once: requests still go there until another one serves.
+                self._routed.pop(key, None)
+                return
         facts = RoutingFacts(shares, moving & shares.keys(), states)
         basis = (facts, service.status.gateway_ports, service.metadata.generation, tuple(map(id, gateways)))
         if self._routed.get(key) == basis:

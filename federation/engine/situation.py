@@ -94,11 +94,13 @@ Judgement = Callable[[Situation], Verdict]
 @dataclass(frozen=True)
 class Judged:
     """`wish`: what would be best if everything could be moved; `verdict`: what is to be done in `situation`, in which
-    those are held that are not due to move."""
+    those are held that are not due to move; `wake`: when somebody will have rested long enough to go back to a
+    preferred place (seconds since 1970)."""
 
     wish: Verdict
     verdict: Verdict
     situation: Situation
+    wake: float | None = None
 
 
 class Clock(Protocol):
@@ -164,11 +166,12 @@ class Surroundings:
             kept = {key: targets for key, targets in situation.fixed.items() if key not in released}
             situation = replace(situation, fixed=kept)
             wish = self.judgement(situation)
-        held = self._held(situation, wish)
+        returning, wake = self._returning(situation, wish)
+        held = self._held(situation, wish, returning)
         if all(held.get(Key(p.namespace, p.service), p.targets) == p.targets for p in wish.plan.placements):
-            return Judged(wish, wish, situation)
+            return Judged(wish, wish, situation, wake)
         situation = replace(situation, fixed={**situation.fixed, **held})
-        return Judged(wish, self.judgement(situation), situation)
+        return Judged(wish, self.judgement(situation), situation, wake)
 
     def _is_denied_pin(self, key: Key, verdict: Verdict, now: float) -> bool:
         """Whether a rule has overtaken a person's choice of place."""
@@ -217,43 +220,49 @@ class Surroundings:
         state = link.workloads.get(key)
         return max(placement.replicas_in(subcluster) - (state.replicas if state is not None else 0), 0)
 
-    def _held(self, situation: Situation, wish: Verdict) -> dict[Key, tuple[Target, ...]]:
+    def _held(self, situation: Situation, wish: Verdict, returning: frozenset[Key]) -> dict[Key, tuple[Target, ...]]:
         """Who stays while others are placed. A plan may count only on moves that are really made: nobody makes room for
-        another by a move that is not due. So those that may stay do, unless moving for cost alone is automatic for
-        them, nothing is urgent (without a place, or where it must not stay), and the last plan's moves for cost are
-        through: plans made of half a move run after each other. Data is not moved at all."""
-        running = {
-            service.key: service
-            for service in situation.services
-            if service.key not in situation.fixed
-            and (placement := situation.placements.get(service.key)) is not None
-            and placement.spec.targets
-        }
-        standing = {key for key in running if wish.stands(key)}
-        placed = len(running) + len(situation.fixed)
-        returning = self._returning(running, situation, wish)
-        urgent = placed < sum(1 for s in situation.services if s.spec.replicas) or len(standing) < len(running)
+        another by a move that is not due. So those that may stay do, unless they are `returning` to what they prefer or
+        moving for cost alone is automatic for them, nothing is urgent, and the last plan's moves for cost are through:
+        plans made of half a move run after each other. Data is not moved at all."""
+        urgent = self._is_urgent(situation, wish)
         busy = any(m.open and m.spec.reason == "Cost" for m in self.cache.of(Migration).values())
         held = {}
-        for key, service in running.items():
-            targets = situation.placements[key].spec.targets
-            complete = sum(target.replicas for target in targets) == service.spec.replicas
-            if any(self.unstarted(situation.placements[key], target.subcluster) for target in targets):
+        for service in situation.services:
+            placement = situation.placements.get(service.key)
+            if service.key in situation.fixed or placement is None or not placement.spec.targets:
                 continue
-            if service.spec.stateful and situation.placements[key].spec.stopped:
-                held[key] = targets
+            targets = placement.spec.targets
+            if any(self.unstarted(placement, target.subcluster) for target in targets):
                 continue
-            settled = urgent or busy or migration_rules(service, situation.policies).mode == "manual"
-            if complete and (service.spec.stateful or (key in standing and settled)):
-                if key in returning and not (urgent or service.spec.stateful):
-                    continue
-                held[key] = targets
+            if service.spec.stateful and placement.spec.stopped:
+                held[service.key] = targets
+            elif sum(target.replicas for target in targets) == service.spec.replicas:
+                settled = urgent or busy or migration_rules(service, situation.policies).mode == "manual"
+                leaves = service.key in returning and not urgent
+                if service.spec.stateful or (settled and not leaves and wish.stands(service.key)):
+                    held[service.key] = targets
         return held
 
-    def _returning(self, running: Mapping[Key, Microservice], situation: Situation, wish: Verdict) -> frozenset[Key]:
+    def _is_urgent(self, situation: Situation, wish: Verdict) -> bool:
+        """Whether somebody who could be placed has no place, or must not stay where it runs."""
+        for planned in wish.plan.placements:
+            key = Key(planned.namespace, planned.service)
+            if not planned.targets or key in situation.fixed:
+                continue
+            placement = situation.placements.get(key)
+            now = placement.spec.targets if placement is not None else ()
+            if now != planned.targets and not (now and wish.stands(key)):
+                service = self.cache.of(Microservice).get(key)
+                if not now or service is None or not service.spec.stateful:
+                    return True
+        return False
+
+    def _returning(self, situation: Situation, wish: Verdict) -> tuple[frozenset[Key], float | None]:
         """Who may go back to a place that is preferred to the present one: a few at a time, and none that moved just
-        now, so that a place which comes and goes is not followed each time."""
+        now, so that a place which comes and goes is not followed each time; and when the next one has rested."""
         ended: dict[Key, float] = {}
+        wake: float | None = None
         slots = PREFERENCE_PARALLEL
         for migration in self.cache.of(Migration).values():
             key = Key(migration.metadata.namespace, migration.spec.service)
@@ -264,14 +273,19 @@ class Surroundings:
         found: list[Key] = []
         for planned in wish.plan.placements:
             key = Key(planned.namespace, planned.service)
+            placement = situation.placements.get(key)
             if slots <= len(found):
                 break
-            if key in running and planned.targets and situation.now >= ended.get(key, 0.0) + PREFERENCE_REST_S:
-                best = max(wish.rank(key, target.subcluster) for target in planned.targets)
-                now = max(wish.rank(key, target.subcluster) for target in situation.placements[key].spec.targets)
-                if best < now:
-                    found.append(key)
-        return frozenset(found)
+            if placement is None or not (placement.spec.targets and planned.targets) or key in situation.fixed:
+                continue
+            best = max(wish.rank(key, target.subcluster) for target in planned.targets)
+            now = max(wish.rank(key, target.subcluster) for target in placement.spec.targets)
+            rested_at = ended.get(key, 0.0) + PREFERENCE_REST_S
+            if best < now and situation.now >= rested_at:
+                found.append(key)
+            elif best < now:
+                wake = rested_at if wake is None else min(wake, rested_at)
+        return frozenset(found), wake
 
     def _live(self, record: SubCluster) -> SubCluster:
         """The record with what is known this moment; one of which too little is known, or that just

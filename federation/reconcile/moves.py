@@ -86,7 +86,7 @@ def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts
     leave = facts.leave(source)
     if leave is not None:
         if facts.stateful:
-            return Keep(f"has to leave {source} ({leave}), and moving its data is not possible in this release")
+            return Keep(cannot_move(source, leave))
         return Move(source, target, replicas, leave)
     missing = sum(then.values()) - sum(now.values())
     if facts.stateful or missing > 0:
@@ -94,6 +94,11 @@ def plan_change(current: tuple[Target, ...], proposed: tuple[Target, ...], facts
     if facts.rank(target) < facts.rank(source):
         return Move(source, target, replicas, "Preference")
     return Move(source, target, replicas, "Cost") if facts.automatic else _growth(now, then, facts)
+
+
+def cannot_move(source: str, cause: str) -> str:
+    """What is said of a single writer that has to leave its place."""
+    return f"has to leave {source} ({cause.lower()}), and moving its data is not possible in this release"
 
 
 def _movable(name: str, now: Mapping[str, int], facts: MoveFacts) -> int:

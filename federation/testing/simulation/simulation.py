@@ -112,9 +112,9 @@ class Simulation:
     def run(self) -> Outcome:
         """Play the schedule, heal everything, wait for rest, and see that it stays at rest."""
         try:
-            self._prepare()
+            self.begin()
             last_s = max((action.at_s for action in self.scenario.actions), default=0.0)
-            self._go_on(until_s=last_s + 0.5)
+            self.go_on(until_s=last_s + 0.5)
             self._heal()
             self._settle()
             if not self.checks.violations:
@@ -133,7 +133,8 @@ class Simulation:
             self.lives,
         )
 
-    def _prepare(self) -> None:
+    def begin(self) -> None:
+        """Write what is there from the beginning and set the schedule; then `go_on`. Part of `run`."""
         self.store.write_as_user(actions.fleet_records(self.scenario))
         for action in self.scenario.actions:
             self.timeline.after(action.at_s, partial(actions.carry_out, self, action))
@@ -161,12 +162,12 @@ class Simulation:
         end_s, pause_s = self.timeline.now + SETTLE_S, 2.0
         unrest: list[str] = []
         while self.timeline.now < end_s and not self.checks.violations:
-            self._go_on(until_s=self.timeline.now + pause_s)
+            self.go_on(until_s=self.timeline.now + pause_s)
             unrest = self.checks.unrest()
             pause_s = min(pause_s * 1.5, 30.0)
             if not unrest:
                 before, steps = self._activity(), self._steps
-                self._go_on(until_s=self.timeline.now + REST_S)
+                self.go_on(until_s=self.timeline.now + REST_S)
                 unrest = [f"activity went from {before} to {self._activity()}"] if self._activity() != before else []
                 if not unrest and self._steps - steps > 20 * REST_S:
                     self.checks.fail("Storm", f"at rest, yet {self._steps - steps} steps in {REST_S:.0f} s")
@@ -180,7 +181,8 @@ class Simulation:
         tables = sum(gateway.calls for gateway in self.gateways.values())
         return calls, tables, self.store.writes, self.store.events
 
-    def _go_on(self, until_s: float) -> None:
+    def go_on(self, until_s: float) -> None:
+        """Let the world and the controller live until then (virtual seconds), or until something is violated."""
         window_s, window_steps = self.timeline.now, self._steps
         while self.timeline.now < until_s and not self.checks.violations:
             if self._engine is None:
