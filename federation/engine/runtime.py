@@ -18,9 +18,12 @@ LANE_WIDTH = 4
 
 
 class ThreadRuntime:
-    """Lanes are thread pools of `LANE_WIDTH`, made on first use, so a slow lane delays no other."""
+    """Lanes are thread pools of `LANE_WIDTH`, made on first use, so a slow lane delays no other.
 
-    def __init__(self) -> None:
+    Args: clock, seconds since 1970."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._results: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lanes: dict[str, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
@@ -28,7 +31,7 @@ class ThreadRuntime:
 
     def now(self) -> float:
         """Seconds since 1970."""
-        return time.time()
+        return self._clock()
 
     def monotonic(self) -> float:
         """Seconds that never jump."""

@@ -16,6 +16,7 @@ from federation import __version__
 from federation.app import engine_plugins, open_driver, schemas
 from federation.engine.core import Engine
 from federation.engine.runtime import ThreadRuntime
+from federation.engine.steady import SteadyClock
 from federation.errors import FederationError
 from federation.intake.resources import validate
 from federation.server import history
@@ -70,7 +71,8 @@ def _serve(options: ServeOptions) -> None:
     token = token_from(options.token_file)
     key_file = options.secrets_key or options.store.with_name(KEY_FILE)
     store = open_store(options.store, keys=keys_for(options.store, key_file, os.environ))
-    runtime = ThreadRuntime()
+    clock = SteadyClock(store.written_at())
+    runtime = ThreadRuntime(clock)
     stopping = threading.Event()
     failed: list[BaseException] = []
     engine = Engine(store, runtime, engine_plugins())
@@ -88,9 +90,9 @@ def _serve(options: ServeOptions) -> None:
         runtime.wake()
 
     extras: tuple[Extra, ...] = (
-        *page_extras(store, time.time),
-        *backup_extras(options.store, time.time),
-        *history.extras(store, time.time),
+        *page_extras(store, clock),
+        *backup_extras(options.store, clock),
+        *history.extras(store, clock),
         *pod_extras(store, open_driver),
     )
     """What other modules of this room add to the API: one line each."""
@@ -98,7 +100,7 @@ def _serve(options: ServeOptions) -> None:
         store,
         token=token,
         validate=partial(validate, schemas=schemas()),
-        clock=time.time,
+        clock=clock,
         version=__version__,
         options=Options(tokens=TokenFile(options.tokens, time.time), audit=AuditLog(options.audit), extras=extras),
     )

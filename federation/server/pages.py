@@ -6,7 +6,7 @@ import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from federation.contracts.store import Store
 from federation.errors import FederationError
@@ -22,6 +22,13 @@ _LOG = logging.getLogger(__name__)
 BASE = f"/apis/{API_VERSION}"
 AUDIT = f"{BASE}/audit"
 _MOST_LINES = 1_000
+
+
+@runtime_checkable
+class _Probed(Protocol):
+    """A store that can tell whether it takes writes."""
+
+    def probe(self) -> None: ...
 
 
 def own_pages(
@@ -64,10 +71,13 @@ def _version(version: str) -> dict[str, Any]:
 
 def _readiness(store: Store) -> Answer:
     try:
-        store.version()
+        if isinstance(store, _Probed):
+            store.probe()
+        else:
+            store.version()
     except FederationError as error:
         _LOG.warning("not ready: %s", error)
-        return Answer(503, "the store does not answer")
+        return Answer(503, f"the store takes no writes ({error.reason}); the log says more")
     return Answer(200, "ok")
 
 

@@ -6,15 +6,15 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar, cast
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from federation.contracts.store import Change, Page, Write
-from federation.errors import FederationError, InvalidInput, NotFound
+from federation.errors import FederationError, InvalidInput, NotFound, Unavailable
 from federation.model.meta import Key, Resource, Selector
 from federation.store import history, listing, rows
 from federation.store.database import Database
@@ -32,6 +32,7 @@ _LOG = logging.getLogger(__name__)
 _MOST_WRITES_AT_ONCE = 1_000
 _MOST_OF_A_PAGE = 1_000_000
 _BUSY_TIMEOUT_S = 5.0
+_PROBE_S = 1.0
 
 
 def open_store(
@@ -73,6 +74,8 @@ class SqlStore:
         self._bell = Bell(self.version if shared else None)
         self._turns: Turns[_Task, tuple[Resource, ...]] = Turns(self._commit, _MOST_WRITES_AT_ONCE)
         self._tidy_at = 0
+        self._trouble: str | None = None
+        self._probed_at_s = -math.inf
 
     def write(self, writes: Sequence[Write], *, now: float) -> tuple[Resource, ...]:
         """Carry out all of `writes` or none, in order; durable when it returns. `now`: seconds since 1970.
@@ -168,13 +171,44 @@ class SqlStore:
         self._bell.close()
         self._database.close()
 
+    def probe(self) -> None:
+        """Make sure that a write would succeed now: makes one that changes nothing, at most once in a second.
+
+        Raises: Unavailable."""
+        now_s = time.monotonic()
+        if self._trouble is None and now_s - self._probed_at_s < _PROBE_S:
+            return
+        with self._watched(), self._database.writing() as connection:
+            connection.execute(update(STATE).values(compacted=STATE.c.compacted))
+        self._probed_at_s = now_s
+
+    def written_at(self) -> float:
+        """The time that the newest change was made at, seconds since 1970; 0 before any. Raises: Unavailable."""
+        newest = select(REVISIONS.c.at).order_by(REVISIONS.c.version.desc()).limit(1)
+        with self._database.reading() as connection:
+            return connection.scalar(newest) or 0.0
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Tells the log, once each, that writes fail and that they succeed again."""
+        try:
+            yield
+        except Unavailable as error:
+            if self._trouble != str(error):
+                self._trouble = str(error)
+                _LOG.error("%s", error)
+            raise
+        if self._trouble is not None:
+            self._trouble = None
+            _LOG.warning("the store takes writes again")
+
     def _commit(self, tickets: Sequence[_Ticket]) -> None:
         ids = {
             (write.kind.kind_name, write.key.namespace, write.key.name)
             for ticket in tickets
             for write in ticket.task[0]
         }
-        with self._database.writing() as connection:
+        with self._watched(), self._database.writing() as connection:
             heads = rows.heads(connection, ids, self._parsed)
             ledger = Ledger(rows.state(connection).version, heads, self._store_id)
             for ticket in tickets:
