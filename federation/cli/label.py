@@ -66,6 +66,9 @@ def _configure(parser: ArgumentParser, what: str) -> None:
 
 def _mark(args: Any, field: Literal["labels", "annotations"]) -> int:
     words, changes = _split(args.words, field)
+    if args.dry_run:
+        for key, value in changes.items():
+            check_mark(key, value if field == "labels" else None)
     wanted = parse_words(words)
     check_selection(wanted, args.selector, all_namespaces=args.all_namespaces)
     if args.all and (args.selector or any(one.names for one in wanted)):
@@ -101,7 +104,6 @@ def _split(words: Sequence[str], field: str) -> tuple[list[str], dict[str, str |
             rest.append(word)
             continue
         key = key if equals else word[:-1]
-        _check(key, value if equals else None, field)
         if key in changes:
             raise InvalidInput(f"{key} stands here twice")
         changes[key] = value if equals else None
@@ -112,15 +114,15 @@ def _split(words: Sequence[str], field: str) -> tuple[list[str], dict[str, str |
     return rest, changes
 
 
-def _check(key: str, value: str | None, field: str) -> None:
+def check_mark(key: str, value: str | None) -> None:
+    """As the server will. Raises: InvalidInput when `key` can't be a label's key, or `value` not its value."""
     from pydantic import TypeAdapter, ValidationError
 
     from federation.model.meta import LabelKey, LabelValue
 
     try:
         TypeAdapter(LabelKey).validate_python(key)
-        if value is not None and field == "labels":
-            TypeAdapter(LabelValue).validate_python(value)
+        TypeAdapter(LabelValue).validate_python(value or "")
     except ValidationError as error:
         raise InvalidInput(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 

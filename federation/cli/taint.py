@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from federation.cli.client import Client, path_of
 from federation.cli.emptying import find_subclusters
-from federation.cli.output import note
-from federation.cli.parsing import add_connection, connect
+from federation.cli.label import check_mark
+from federation.cli.output import note, print_json
+from federation.cli.parsing import add_connection, add_output, connect
 from federation.errors import FederationError, InvalidInput
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="also where the same taint has another value now")
     parser.add_argument("--dry-run", action="store_true", help="say what would have to move, change nothing")
+    add_output(parser, "table", "json")
     add_connection(parser)
 
 
@@ -77,10 +79,15 @@ def run(args: Any) -> int:
         found = _foresee(client, args.subcluster, taints)
         if not args.dry_run:
             client.patch(path_of("subclusters", None, args.subcluster), {"spec": {"taints": taints}})
-        print(f"subcluster/{args.subcluster}: {'; '.join(parts)}{' (dry run)' if args.dry_run else ''}", flush=True)
+    text = f"subcluster/{args.subcluster}: {'; '.join(parts)}{' (dry run)' if args.dry_run else ''}"
+    if args.output == "json":
+        print_json({"subcluster": args.subcluster, "taints": taints, **(found.document() if found else {})})
+    else:
+        print(text)
     if found is None:
         return 0
-    print_foresight(found)
+    if args.output != "json":
+        print_foresight(found)
     return found.exit_code if args.dry_run else 0
 
 
@@ -100,6 +107,8 @@ def _parse(word: str) -> _Change:
         raise InvalidInput(f"{word!r} says no effect: add one of :{', :'.join(_EFFECTS)}")
     if remove and found["value"] is not None:
         raise InvalidInput(f"{word!r}: a taint is removed by its key and effect, without its value")
+    if not remove:
+        check_mark(key, value)
     return _Change(key, value, effect, remove)
 
 

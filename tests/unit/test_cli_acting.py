@@ -105,6 +105,7 @@ def test_taints_say_who_has_to_move(shop: Served, roam: Roam) -> None:
         ("taint", "onprem", "dedicated:NoSchedule-", "slow-"),
         ("taint", "onprem", "a=b:NoExecut"),
         ("taint", "onprem", "a=b"),
+        ("taint", "onprem", "a key=b:NoExecute"),
         ("taint", "onprem", "a=b:NoExecute-"),
         ("taint", "onprm", "a=b:NoExecute"),
         ("taint", "onprem", "outage:NoExecute"),
@@ -118,6 +119,9 @@ def test_a_taint_that_strands_a_service_is_told_before(shop: Served, roam: Roam)
     assert shop.call("DELETE", f"{BASE}/subclusters/cloud", {"gracePeriodSeconds": 0}).code == 200
     code, out, _ = roam("taint", "onprem", "outage:NoExecute", "--dry-run")
     assert (code, "nowhere" in out) == (3, True)
+    code, out, _ = roam("taint", "onprem", "outage:NoExecute", "--dry-run", "-o", "json")
+    found = json.loads(out)
+    assert (code, found["departures"][0]["verdict"], found["taints"][0]["key"]) == (3, "full", "outage")
 
 
 def test_a_taint_that_is_tolerated_for_a_while_says_for_how_long(shop: Served, roam: Roam) -> None:
