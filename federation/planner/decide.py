@@ -129,7 +129,7 @@ class Judgement:
         if not rules:
             every = feasibility_reasons(view, images, *found)
             rules = tuple(reason for reason in every if reason.code in UNFIT)
-        if not self._explainer.state.counts[found]:
+        if found[0] in self.request.ties_of and not self._explainer.state.counts[found]:
             rules += self._parts(found[0])
         taints = leaving_reasons(view, *found)
         drain = draining(view.subclusters[found[1]])
@@ -182,12 +182,14 @@ class Judgement:
     def _parts(self, service: int) -> tuple[Reason, ...]:
         """Why a service has to leave a partner, or to join it: it may go and the partner stays, or both go. Of two that
         could go, the one that the plan leaves where it is stays; what keeps data stays in any case."""
-        view, current, counts = self.request.view, self.request.problem.current, self._explainer.state.counts
-        if view.services[service].spec.stateful or not current[service].any():
+        ties = self.request.ties_of.get(service, ())
+        view, current = self.request.view, self.request.problem.current
+        if not ties or view.services[service].spec.stateful or not current[service].any():
             return ()
+        counts = self._explainer.state.counts
         found: list[Reason] = []
-        for tie in self.request.ties:
-            if service not in (tie.first, tie.second) or not is_broken(tie, current):
+        for tie in ties:
+            if not is_broken(tie, current):
                 continue
             other = tie.second if tie.first == service else tie.first
             stays = not ((current[service] > 0) & (counts[service] == 0)).any()

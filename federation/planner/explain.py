@@ -195,7 +195,7 @@ class Explainer:
         """What it runs with or apart from, and what of that is broken where it is held."""
         if not self.state.placed(service):
             return []
-        view, ties, counts = self.request.view, self.request.ties, self.state.counts
+        view, ties, counts = self.request.view, self.request.ties_of.get(service, ()), self.state.counts
         broken = [f"out of place: {say(reason)}" for reason in tie_reasons(view, ties, counts, service)]
         return [*kept_ties(view, ties, counts, service), *broken]
 

@@ -167,7 +167,7 @@ def _limit_reasons(request: PlanRequest, state: State, service: int, row: Ints) 
                 found.append(Reason("CallTooSlow", f"too far from {keys[other]}", text, f"calls.{limit.name}"))
     counts = state.counts.copy()
     counts[service] = row
-    found += tie_reasons(request.view, request.ties, counts, service)
+    found += tie_reasons(request.view, request.ties_of.get(service, ()), counts, service)
     return tuple(found) or (Reason("CallTooSlow", "too far from its neighbours", "a call's limit would be broken"),)
 
 

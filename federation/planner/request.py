@@ -16,7 +16,7 @@ from federation.model.placement import Target
 from federation.planner.feasibility import infeasible, runs_images, runs_there
 from federation.planner.problem import Problem, SpendLimit, SpreadRule
 from federation.planner.taints import avoidance
-from federation.planner.ties import contradictions, forbidden_pairs, ties_of
+from federation.planner.ties import all_ties, contradictions, forbidden_pairs
 from federation.planner.world import World, build_view, conflicts, notices
 
 if TYPE_CHECKING:
@@ -86,7 +86,16 @@ class PlanRequest:
     @cached_property
     def ties(self) -> tuple[Tie, ...]:
         """What has to run together or apart; `Problem` has them behind the calls, in this order."""
-        return ties_of(self.view, self.opinions)
+        return all_ties(self.view, self.opinions)
+
+    @cached_property
+    def ties_of(self) -> dict[int, tuple[Tie, ...]]:
+        """The ties of each service (index) that has any, whichever end of them it is."""
+        found: dict[int, list[Tie]] = {}
+        for tie in self.ties:
+            found.setdefault(tie.first, []).append(tie)
+            found.setdefault(tie.second, []).append(tie)
+        return {service: tuple(ties) for service, ties in found.items()}
 
     @cached_property
     def ranks(self) -> Ints | None:

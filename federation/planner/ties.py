@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from federation.contracts.policy import Bools, Ints
 
 
-def ties_of(view: FleetView, opinions: Sequence[Opinion]) -> tuple[Tie, ...]:
+def all_ties(view: FleetView, opinions: Sequence[Opinion]) -> tuple[Tie, ...]:
     """Every tie between two services that have replicas, each once, in a stable order."""
     idle = [service.spec.replicas == 0 for service in view.services]
     found = {tie: None for opinion in opinions for tie in opinion.ties if not idle[tie.first] and not idle[tie.second]}
