@@ -99,8 +99,10 @@ def _follow(client: Client, namespace: str, name: str, timeout_s: float) -> None
     reason = last[0].reason if last else ""
     if reason in ("Denied", "NoCapacity"):
         raise Unplaceable(text, denied=reason == "Denied")
+    what = f"{name} -n {namespace}"
+    if reason == "Failed":
+        raise FederationError(f"{text}\nsee `roam logs {what}`")
     if done is False:
-        what = f"{name} -n {namespace}"
         raise FederationError(f"{text}\nsee `roam logs {what} --previous`, or go back: `roam rollout undo {what}`")
     raise TimedOut(f"not done after {timeout_s:g} s: {text}")
 

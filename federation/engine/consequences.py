@@ -181,7 +181,7 @@ class Consequences:
             rank=lambda subcluster: verdict.rank(key, subcluster),
             full=lambda subcluster: bool(verdict.objection(key, subcluster)),
             unstarted=lambda subcluster: self.surroundings.unstarted(placement, subcluster),
-            stateful=service.spec.stateful,
+            stateful=service.spec.bound,
             automatic=rules.mode == "automatic",
         )
         change = plan_change(placement.spec.targets, planned.targets, facts)

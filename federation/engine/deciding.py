@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 
+from federation.contracts.meter import Meter, NoMeter
 from federation.contracts.runtime import Runtime
 from federation.contracts.store import Write
 from federation.engine.boundary import Backoff, after_failure
@@ -70,6 +71,7 @@ class DecisionEngine:
     links: dict[str, SubClusterLink]
     judgement: Judgement
     neighbours: Callable[[Key], frozenset[Key]]
+    meter: Meter = field(default_factory=NoMeter)
     _run: _Run | None = None
     _due: float | None = None
     _moment: float | None = None
@@ -151,6 +153,8 @@ class DecisionEngine:
         if verdict is None:
             return None
         target = migration.spec.target
+        if service.spec.workload == "Job":
+            return f"{key} is a Job: it stays where it was started"
         if service.spec.stateful:
             return f"{key} keeps its data with it; moving data is not possible in this release"
         if target not in self.links:
@@ -185,12 +189,15 @@ class DecisionEngine:
         if self._verdicts.full is None or self._took_s <= QUICK_FROM_S:
             self.request()
             return set()
+        began_at = self.runtime.monotonic()
         try:
             outcome = self._quick.decide(fresh)
         except Exception as error:
             _LOG.debug("no quick decision: %s", explain(error))
+            self.meter.decision("quick", "failed", self.runtime.monotonic() - began_at)
             self.request()
             return set()
+        self.meter.decision("quick", "made", self.runtime.monotonic() - began_at)
         self._commits += len(outcome.writes)
         self._write(list(outcome.writes))
         if outcome.soon or outcome.later:
@@ -217,20 +224,25 @@ class DecisionEngine:
         self._took_s = self._ended_at - run.began_at
         self._run = None
         if judged is None:
+            self.meter.decision("full", "failed", self._took_s)
             self._verdicts.keep(run.rules)
             self._touched |= self._verdicts.release()
             self._on_failure(error or RuntimeError("no answer"))
         elif run.rules != self._verdicts.rules:
+            self.meter.decision("full", "overtaken", self._took_s)
             self.request(rest=0.0)  # what it says may be forbidden by now
         else:
             self._trouble = None
+            plan = judged.verdict.plan
+            self.meter.decision("full", "made", self._took_s)
+            self.meter.plan(plan.gap, sum(each.verdict != "placed" for each in plan.placements))
             services = {service.key: service for service in judged.situation.services}
             self._verdicts.replace(judged.verdict, run.rules, services)
             self._pins = {key: placement.spec.pinned for key, placement in judged.situation.placements.items()}
             self._count_failures()
             self._consequences.begin(judged.wake)
             run.judged = judged
-            run.left = iter(zip(judged.verdict.plan.placements, judged.wish.plan.placements, strict=True))
+            run.left = iter(zip(plan.placements, judged.wish.plan.placements, strict=True))
             self._run = run
             self._touched |= self._verdicts.release() | self.cache.moving()
 

@@ -240,7 +240,7 @@ class Surroundings:
             elif sum(target.replicas for target in targets) == service.spec.replicas:
                 settled = urgent or busy or migration_rules(service, situation.policies).mode == "manual"
                 leaves = service.key in returning and not urgent
-                if service.spec.stateful or (settled and not leaves and wish.stands(service.key)):
+                if service.spec.bound or (settled and not leaves and wish.stands(service.key)):
                     held[service.key] = targets
         return held
 
@@ -254,7 +254,7 @@ class Surroundings:
             now = placement.spec.targets if placement is not None else ()
             if now != planned.targets and not (now and wish.stands(key)):
                 service = self.cache.of(Microservice).get(key)
-                if not now or service is None or not service.spec.stateful:
+                if not now or service is None or not service.spec.bound:
                     return True
         return False
 

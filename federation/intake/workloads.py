@@ -192,9 +192,8 @@ def _microservice(part: _Part, calls: tuple[Call, ...], index: Index, result: Co
 
 def _replicas(workload: KubeObject, carried: list[KubeObject]) -> int:
     spec = workload.value["spec"]
-    if workload.kind == "Job":
-        return int(spec.get("parallelism", 1) or 0) if spec.get("parallelism") is not None else 1
-    if workload.kind in ("CronJob", "Pod", "DaemonSet"):
+    # A Job counts its pods itself, in the one place where it runs; what runs beside its first takes the room there is.
+    if workload.kind in ("Job", "CronJob", "Pod", "DaemonSet"):
         return 1
     stated = spec.get("replicas")
     if stated is None:

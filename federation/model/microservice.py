@@ -58,6 +58,11 @@ class MicroserviceSpec(Value):
     workload: str = "Deployment"
     objects: tuple[dict[str, Json], ...] = ()
 
+    @property
+    def bound(self) -> bool:
+        """Whether what runs stays where it is: the data of a single writer can't be moved, nor the work of a Job."""
+        return self.stateful or self.workload == "Job"
+
 
 class Recorded(Value):
     """The newest `Revision` of a microservice: its number, and a hash of what pods are made of; 0 for none yet."""

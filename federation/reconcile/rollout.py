@@ -80,13 +80,20 @@ def progress(service: Microservice, rollout: Rollout, facts: RolloutFacts, now: 
 
 
 def job_conditions(state: WorkloadState | None, now: float) -> tuple[Condition, ...]:
-    """How a Job ended, as Kubernetes says it: `Complete` or `Failed`; none while it has not."""
-    if state is None or not state.outcome:
+    """How a Job ended, as Kubernetes says it: `Complete` or `Failed`; and whether it does what it is there for."""
+    if state is None:
         return ()
+    if not state.outcome:
+        runs = any(pod.phase == "Running" for pod in state.pods)
+        reason = "Running" if runs else "Starting"
+        return (_available("True" if runs else "False", reason, state.message, now),)
     reason = state.message.partition(" ")[0].rstrip(":") if state.outcome == "Failed" else "Completed"
-    return (
-        Condition(type=state.outcome, status="True", reason=reason, message=state.message, last_transition_time=now),
-    )
+    ended = Condition(type=state.outcome, status="True", reason=reason, message=state.message, last_transition_time=now)
+    return ended, _available("True" if state.outcome == "Complete" else "False", state.outcome, "", now)
+
+
+def _available(status: Literal["True", "False"], reason: str, message: str, now: float) -> Condition:
+    return Condition(type="Available", status=status, reason=reason, message=message, last_transition_time=now)
 
 
 def _condition(status: Literal["True", "False"], reason: str, message: str, now: float) -> Condition:

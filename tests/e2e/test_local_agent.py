@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from local_agent import PORT, RunningAgent, marked, running_agent, wait_until, w
 from federation.contracts.driver import PodState, Workload
 from federation.errors import InvalidInput, NoCapacity
 from federation.model.meta import Key
+from federation.model.microservice import Port
 from federation.testing.driver import SERVER, View
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("local-agent")]
@@ -210,7 +212,11 @@ def test_a_missing_program_is_named(agent: RunningAgent) -> None:
 
 @pytest.mark.parametrize(
     ("policy", "code", "phase", "reason"),
-    [("Never", 0, "Succeeded", "Completed"), ("Never", 4, "Failed", "Error"), ("OnFailure", 0, "Succeeded", "Completed")],
+    [
+        ("Never", 0, "Succeeded", "Completed"),
+        ("Never", 4, "Failed", "Error"),
+        ("OnFailure", 0, "Succeeded", "Completed"),
+    ],
 )
 def test_restart_policies(agent: RunningAgent, policy: str, code: int, phase: str, reason: str) -> None:
     agent.driver.apply(workload("sh", "-c", f"exit {code}", restartPolicy=policy), deadline_s=5)
@@ -227,6 +233,124 @@ def test_init_containers_run_first_and_sidecars_stay(agent: RunningAgent) -> Non
     pods = run(agent, workload("sh", "-c", "cat order; exec sleep 1000", initContainers=inits))
     wait_until(lambda: log_of(agent, pods[0]).split() == ["first", "side", "last"])
     assert len(agent.descendants()) == 2
+
+
+def test_a_sidecar_ends_with_what_it_serves(agent: RunningAgent) -> None:
+    """In a Job, it would keep the pod from its end."""
+    side = {"name": "side", "command": ["sh", "-c", "exec sleep 1000"], "restartPolicy": "Always"}
+    agent.driver.apply(a_job("exit 0", initContainers=[side]), deadline_s=5)
+    see(agent, lambda pod: pod.phase == "Succeeded")
+    wait_until(lambda: not agent.descendants(), what="the sidecar has ended")
+
+
+def a_job(script: str, *, uid: str = "1", **more: Any) -> Workload:
+    """A Job; what is not for its pod is for its spec."""
+    pod = {key: more.pop(key) for key in ("initContainers",) if key in more}
+    template = workload("sh", "-c", script, restartPolicy="Never", **pod)
+    job: Any = {"kind": "Job", "metadata": {"name": KEY.name}, "spec": more}
+    return replace(template, objects=(job,), labels={"roam.federation/uid": uid})
+
+
+def outcome(agent: RunningAgent) -> str:
+    seen = agent.driver.observe(None, wait_s=0, deadline_s=5)
+    return next((state.outcome for state in seen.workloads if state.key == KEY), "")
+
+
+def test_a_job_that_ended_is_not_run_again_by_another_agent(tmp_path: Path) -> None:
+    mark = tmp_path / "runs"
+    script = f"echo run >> {mark}"
+    with running_agent(tmp_path) as first:
+        first.driver.apply(a_job(script, completions=2), deadline_s=5)
+        wait_until(lambda: outcome(first) == "Complete")
+    with running_agent(tmp_path) as second:
+        second.driver.apply(a_job(script, completions=2), deadline_s=5)
+        wait_until(lambda: outcome(second) == "Complete")
+        assert mark.read_text() == "run\nrun\n"
+        second.driver.delete(KEY, deadline_s=5)
+        wait_until(lambda: not second.driver.observe(None, wait_s=0, deadline_s=5).workloads)
+        second.driver.apply(a_job(script, uid="2"), deadline_s=5)
+        wait_until(lambda: outcome(second) == "Complete")
+        assert mark.read_text() == "run\nrun\nrun\n"
+
+
+def test_a_job_has_its_deadline(agent: RunningAgent) -> None:
+    agent.driver.apply(a_job("sleep 1000", activeDeadlineSeconds=1), deadline_s=5)
+    wait_until(lambda: outcome(agent) == "Failed")
+    state = agent.driver.observe(None, wait_s=0, deadline_s=5).workloads[0]
+    assert "DeadlineExceeded" in state.message
+    wait_until(lambda: not agent.descendants())
+
+
+def test_a_job_that_ended_leaves_its_room(agent: RunningAgent) -> None:
+    cores = {"resources": {"requests": {"cpu": "4"}}}
+    agent.driver.apply(replace(a_job("exit 0"), template=workload(
+        "true", restartPolicy="Never", container=cores).template), deadline_s=5)  # fmt: skip
+    wait_until(lambda: outcome(agent) == "Complete")
+    other = workload("sleep", "1000", key=Key("shop", "other"), container=cores)
+    agent.driver.apply(other, deadline_s=5)
+    View(agent.driver, 5).until(lambda view: view.ready(other.key) == 1, WITHIN_S)
+
+
+def test_what_runs_by_the_clock_is_refused(agent: RunningAgent) -> None:
+    clock: Any = {"kind": "CronJob", "spec": {"schedule": "* * * * *"}}
+    with pytest.raises(InvalidInput, match="CronJob"):
+        agent.driver.apply(replace(workload("true"), objects=(clock,)), deadline_s=5)
+
+
+def test_an_only_pod_on_a_full_place_waits_for_room(agent: RunningAgent) -> None:
+    """It keeps serving, says how much is missing, and is replaced as soon as there is room."""
+
+    def cores(count: str) -> dict[str, Any]:
+        return {"resources": {"requests": {"cpu": count}}}
+
+    other = workload("sleep", "1000", key=Key("shop", "other"), container=cores("3"))
+    run(agent, other)
+    only = replace(workload("sleep", "1000", container=cores("1")), min_available=1)
+    run(agent, only)
+    agent.driver.apply(
+        replace(workload("sleep", "1001", revision="2", container=cores("1")), min_available=1), deadline_s=5
+    )
+    view = View(agent.driver, 5)
+    view.until(lambda view: view.workloads[KEY].waiting, WITHIN_S)
+    assert "one more pod needs 1 cores, 0 cores are free" in view.workloads[KEY].message
+    assert [(pod.revision, pod.ready) for pod in view.workloads[KEY].pods] == [("1", True)]
+    agent.driver.delete(other.key, deadline_s=5)
+
+    def renewed(view: View) -> bool:
+        assert view.ready(KEY) >= 1
+        return [pod.revision for pod in view.workloads[KEY].pods] == ["2"]
+
+    view.until(renewed, WITHIN_S)
+    assert not view.workloads[KEY].waiting
+
+
+def test_headroom_is_for_pods_that_replace_others(tmp_path: Path) -> None:
+    cores = {"resources": {"requests": {"cpu": "4"}}}
+    with running_agent(tmp_path, headroom={"cpu": "4", "memory": "1Gi"}) as agent:
+        run(agent, workload("sleep", "1000", container=cores))
+        with pytest.raises(NoCapacity):
+            agent.driver.apply(workload("sleep", "1", key=Key("shop", "more"), container=cores), deadline_s=5)
+        agent.driver.apply(workload("sleep", "1001", revision="2", container=cores), deadline_s=5)
+        View(agent.driver, 5).until(
+            lambda view: [(p.revision, p.ready) for p in view.workloads[KEY].pods] == [("2", True)], WITHIN_S
+        )
+
+
+def test_a_replaced_pod_serves_on_for_a_while(tmp_path: Path) -> None:
+    """Gateways hear of its end only afterwards."""
+    ports = (Port(port=80, target_port="http"),)
+    with running_agent(tmp_path, linger="2s") as agent:
+        probe = {"readinessProbe": {"tcpSocket": {"port": "http"}}}
+        first = replace(workload(*PYTHON, container=server(**probe)), ports=ports)
+        (old,) = run(agent, first)
+        second = replace(workload(*PYTHON, container=server(**probe), hostname="new", revision="2"), ports=ports)
+        agent.driver.apply(second, deadline_s=5)
+        see(agent, lambda pod: pod.name == old.name and pod.phase == "Terminating")
+        began = time.monotonic()
+        with contextlib.closing(http.client.HTTPConnection(old.address, 8080, timeout=5)) as late:
+            late.connect()
+        View(agent.driver, 5).until(lambda view: len(view.workloads[KEY].pods) == 1, WITHIN_S)
+        assert time.monotonic() - began > 1.0
 
 
 def test_pods_get_their_own_environment_and_nothing_else(agent: RunningAgent) -> None:

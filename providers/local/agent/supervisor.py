@@ -84,6 +84,8 @@ def prepare(workload: Workload) -> Order:
             )
         ports[port.port] = target
     requests = {resource: template.request(resource) for resource in RESOURCES}
+    if any(item.get("kind") == "CronJob" for item in workload.objects):
+        raise InvalidInput("a CronJob runs by the clock, and this sub-cluster keeps none: apply a Job")
     one_writer, job = has_one_writer(workload.objects), job_of(workload.objects)
     return Order(workload, template, ports, requests, one_writer, job, _content(workload, ports))
 
