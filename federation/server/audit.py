@@ -149,13 +149,12 @@ class AuditLog:
         found = os.fstat(file)
         if (found.st_ino, found.st_size) == (self._end.inode, self._end.size):
             return
-        if found.st_size == 0 and self._end.number:
-            # Somebody has taken it away: what comes goes on from what was last known, so that the gap shows.
-            self._end = _End(found.st_ino, 0, self._end.number, self._end.hash)
-            return
         if found.st_size == 0:
             older = parts(self._path)[:-1]
             number, digest = _last_line(older[-1].read_bytes()) if older else (0, ORIGIN)
+            if self._end.number > number:
+                # Somebody has taken lines away: what comes goes on from what was last known, so that the gap shows.
+                number, digest = self._end.number, self._end.hash
             self._end = _End(found.st_ino, 0, number, digest)
             return
         text = _tail(file, found.st_size)

@@ -29,11 +29,11 @@ class Limits:
     body_bytes: int = 16 * 2**20
     header_bytes: int = 32 * 2**10
     json_depth: int = 80
-    watchers: int = 64
-    watchers_per_caller: int = 48
+    watchers: int = 96
+    watchers_per_caller: int = 64
     requests_per_s: float = 500.0
     requests_burst: int = 1000
-    requests_at_once: int = 48
+    requests_at_once: int = 64
     watch_s: float = 1800.0
     bookmark_s: float = 15.0
     receive_s: float = 30.0
