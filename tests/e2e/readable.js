@@ -22,6 +22,12 @@
     if (height < 24 && node.type !== "checkbox" && !inText) say(`too small to hit, ${height}`, node);
   }
 
+  for (const box of document.querySelectorAll(".card, .move, tbody td, tbody th")) {
+    const edge = box.getBoundingClientRect().right - (box.matches(".card, .move") ? 8 : 0);
+    const out = [...box.querySelectorAll("*:not(.unseen)")].find((node) => node.getBoundingClientRect().right > edge);
+    if (out) say("sticks out of its box", out);
+  }
+
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const over = (under, color) => {
     for (const each of [under, color]) {

@@ -272,7 +272,7 @@ def test_ten_thousand_placements_do_not_freeze_it(quiet: Browser, tmp_path: Path
             "window.longest = 0; new PerformanceObserver(list => list.getEntries().forEach(entry => {"
             "window.longest = Math.max(window.longest, entry.duration) })).observe({entryTypes: ['longtask']})"
         )
-        change(served, 300)
+        change(served, 150)
         tab.until_text("Out of policy", within_s=20)
         tab.run("[...document.querySelectorAll('thead button')].find(node => node.innerText === 'USD/h').click()")
         tab.run("document.querySelector('input[type=search]').focus()")

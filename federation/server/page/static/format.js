@@ -4,6 +4,7 @@ const GIB = 2 ** 30;
 const number = (digits, least = 0) =>
   new Intl.NumberFormat("en", { maximumFractionDigits: digits, minimumFractionDigits: least });
 const plain = number(2);
+const one = number(1);
 const four = number(4, 4);
 const two = number(2, 2);
 const percentage = number(0);
@@ -22,9 +23,9 @@ export function usd(amount) {
 
 /** A difference, with its sign. */
 export const difference = (amount) => (Math.abs(amount) < 5e-7 ? "±0" : `${amount > 0 ? "+" : "−"}${usd(Math.abs(amount))}`);
-export const count = (amount) => plain.format(amount);
+export const count = (amount) => (amount >= 100 ? one : plain).format(amount);
 export const percent = (share) => `${percentage.format(share * 100)} %`;
-export const gib = (bytes) => count(Math.round((bytes / GIB) * 100) / 100);
+export const gib = (bytes) => count(bytes / GIB);
 export const cloud = (name) => CLOUDS[name] ?? name ?? "";
 export const plural = (amount, one, many = `${one}s`) => `${count(amount)} ${amount === 1 ? one : many}`;
 

@@ -2,26 +2,32 @@
 // reader: the roles are said, as some browsers forget them when a table is not laid out as one.
 
 import { h } from "./dom.js";
+import { NONE } from "./format.js";
 import { empty, paged } from "./parts.js";
 
 /**
  * `columns`: `{id, title, cell(row), by(row), number, head}`; the one with `head`, else the first, is the row's
  * heading; `by` makes a column sortable.
- * `ui` keeps how it is sorted and which page is shown.
+ * `compact`: on a narrow screen a row is a line or two, without the columns' titles. `ui` keeps how it is sorted and which page is shown.
  */
-export function table({ caption, columns, rows, key, ui, redraw, size = 50, none = "Nothing here." }) {
+export function table({ caption, columns, rows, key, ui, redraw, size = 50, none = "Nothing here.", compact = false }) {
   if (!rows.length) return empty(none);
   const head = columns.find((column) => column.head) ?? columns[0];
   const { shown, buttons } = paged(sorted(rows, columns, ui), size, ui, redraw, caption.toLowerCase());
-  return h("div", { class: "tabled" },
+  return h("div", { class: compact ? "compact" : null },
     h("table", { role: "table" },
       h("caption", { class: "unseen" }, caption),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map((column) => heading(column, ui, redraw)))),
       h("tbody", { role: "rowgroup" }, shown.map((row) => h("tr", { role: "row", key: key(row) }, columns.map((column) =>
         column === head
           ? h("th", { role: "rowheader", scope: "row" }, column.cell(row))
-          : h("td", { role: "cell", class: column.number ? "number" : null, "data-title": column.title }, column.cell(row))))))),
+          : cell(column, column.cell(row))))))),
     buttons);
+}
+
+function cell(column, content) {
+  const classes = [column.number && "number", content === NONE && "none"].filter(Boolean).join(" ");
+  return h("td", { role: "cell", class: classes || null, "data-title": column.title }, content);
 }
 
 function heading(column, ui, redraw) {

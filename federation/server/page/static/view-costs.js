@@ -6,19 +6,22 @@ import { figures, link, note, section, serviceHref, shareOf, terms } from "./par
 import { table } from "./table.js";
 
 const HOURS_PER_MONTH = 730;
+const MONEY = ["compute", "transfer"];
 
 export function costsView({ store, ui, redraw, live }) {
   const { total, byTerm, priced } = sums(store);
   const unknown = store.placements.length - priced.length;
+  const money = MONEY.reduce((sum, term) => sum + (byTerm[term] ?? 0), 0);
   const used = [...store.usage.values()].reduce((sum, one) => sum + (one.usdPerHour ?? 0), 0);
   return [
     h("h1", { tabindex: "-1" }, "Costs"),
     figures([
-      ["All services", usd(total), "USD per hour"],
-      ["A month of that", usd(total * HOURS_PER_MONTH), "USD, 730 hours"],
+      ["All services, as planned", usd(total), "USD per hour"],
+      ["Of that, money", usd(money), "USD per hour"],
+      ["Money in a month", usd(money * HOURS_PER_MONTH), "USD in 730 hours"],
       ["Cores and memory in use", usd(used), "USD per hour"],
     ]),
-    h("p", { class: "quiet lead" }, "As the planner counts: money (compute, transfer) and what policies declare a preference worth (latency, …)."),
+    h("p", { class: "quiet lead" }, "What the planner would choose now. Money is compute and transfer; the other terms are what policies say a preference is worth."),
     unknown > 0 && note(`${count(unknown)} without a known cost are left out.`, "warn"),
     Object.keys(byTerm).length > 0 && section("By term", terms(byTerm)),
     section("By sub-cluster", subclusters(store, ui, redraw, used, live)),

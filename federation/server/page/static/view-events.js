@@ -22,7 +22,7 @@ export function eventsView({ store, ui, redraw, live }) {
       } }), " warnings only"),
       h("span", { class: "quiet", role: "status" }, `${count(rows.length)} of the last ${count(store.count("events"))}`)),
     table({
-      caption: "Events", rows, ui, redraw, key: (row) => `${row.metadata.namespace}/${row.metadata.name}`, none: live ? "No event yet." : "Loading …",
+      caption: "Events", rows, ui, redraw, compact: true, key: (row) => `${row.metadata.namespace}/${row.metadata.name}`, none: live ? "No event yet." : "Loading …",
       columns: [
         { id: "at", title: "When", cell: (row) => h("time", { datetime: row.eventTime }, time(row.eventTime)) },
       { id: "what", title: "Reason", head: true, by: (row) => row.reason, cell: (row) => pill({ text: words(row.reason), tone: row.type === "Warning" ? "warn" : "plain" }) },

@@ -5,7 +5,7 @@ import { cloud, costOf, count, country, gib, healthState, placementState, plural
 import { map } from "./map.js";
 import { bar, empty, figures, link, paged, pill, progress, section, serviceHref } from "./parts.js";
 
-const MOST_NAMES = 8;
+const MOST_NAMES = 6;
 const MOST_CARDS = 24;
 const MOST_TROUBLES = 6;
 const MOST_MOVES = 4;
@@ -31,7 +31,7 @@ function summary(store) {
   return [
     ["Sub-clusters healthy", `${count(healthy)} of ${count(subclusters.length)}`],
     ["Services available", `${count(good)} of ${count(placements.length)}`],
-    ["Cost", usd(cost), "USD per hour"],
+    ["Planned cost", usd(cost), "USD per hour"],
     ["Migrations under way", count(openMigrations.length)],
   ];
 }
@@ -106,6 +106,6 @@ function capacity(usage) {
     h("dl", { class: "prices" },
       h("div", null, h("dt", null, "USD/core-h"), h("dd", null, usd(cpuHourUsd))),
       h("div", null, h("dt", null, "USD/GiB-h"), h("dd", null, usd(memoryGibHourUsd))),
-      h("div", null, h("dt", null, "USD/h in use"), h("dd", null, usd(usdPerHour)))),
+      h("div", null, h("dt", null, "USD/h"), h("dd", null, usd(usdPerHour)))),
   ];
 }

@@ -54,7 +54,7 @@ export function serviceView({ store, route, explained, live }) {
     back, title,
     figures([
       ["Ready", `${readyOf(placement)} of ${wantedOf(placement)}`, "replicas"],
-      ["Cost", usd(costOf(placement)), "USD per hour"],
+      ["Planned cost", usd(costOf(placement)), "USD per hour"],
       ["Pinned to", placement.spec.pinned ?? NONE],
     ]),
     placement.status.overtaken?.map((one) => note(`${one.subcluster}: ${one.message}`, "bad")),
