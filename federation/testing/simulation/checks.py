@@ -30,6 +30,9 @@ NEWS_S = 1.0
 FAULT_NOTICE_S = 8.0
 """How long a fault may stay unnoticed: the detection window of a silent sub-cluster, and a slow answer."""
 GATEWAY_WINDOW_S = 5.0
+GATEWAY_NEWS_S = 7.0
+"""How long after a gateway can be reached again it may have its old table: a call that hangs until its deadline, the
+pause after it, a slow look, and a slow hand-over."""
 STALE_S = 30.0
 """How long, with no fault anywhere, a gateway may send requests to a pod that died by a fault."""
 
@@ -216,7 +219,7 @@ class Checks:
             return
         if why == "retired":
             assert pod is not None
-            if gateway.heard_at > pod.died_at - GATEWAY_WINDOW_S and calm_s > GATEWAY_WINDOW_S:
+            if gateway.heard_at > pod.died_at - GATEWAY_WINDOW_S and calm_s > GATEWAY_NEWS_S:
                 self.fail("Lost request", f"{gateway.name} sends {route.key} to a copy retired in {subcluster}")
         elif why == "replaced":
             if calm_s > ROLL_GRACE_S + 2.0:
