@@ -41,7 +41,9 @@ def test_what_changes_and_what_is_new(
         Path("all.yaml"),
         cart,
         a_subcluster("onprem"),
-        a_policy("shop/fresh", selector={"matchLabels": {"app": "cart"}}, spread={"topology": "provider", "minDomains": 2}),
+        a_policy(
+            "shop/fresh", selector={"matchLabels": {"app": "cart"}}, spread={"topology": "provider", "minDomains": 2}
+        ),
     )
     version = shop.store.version()
     code, out, err = roam("diff", "-f", "all.yaml")
