@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from federation.errors import InvalidInput
 from federation.intake.tree import Lines, line_at
 from federation.model.nearest import suggestion
+from federation.model.redact import HIDDEN, is_secret_place
 
 Path = tuple[str | int, ...]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -90,7 +91,7 @@ def check(model: type[_Model], value: Any, spot: Spot, errors: list[InvalidInput
         # A union reports each of its options; one fault of a field is enough.
         found = {_path(detail, value): detail for detail in reversed(details)}
         errors += [
-            spot.error(_message(detail, model), path)
+            spot.error(_message(_discreet(detail, model, spot.field + path), model), path)
             for path, detail in reversed(found.items())
             # A list of which every entry is at fault counts as empty, too.
             if detail["type"] != "too_short" or not any(path == other[: len(path)] != other for other in found)
@@ -129,6 +130,11 @@ def _path(detail: ErrorDetails, value: Any) -> Path:
             return (*path, step) if missing else tuple(path)
         path.append(step)
     return tuple(path)
+
+
+def _discreet(detail: ErrorDetails, model: type[BaseModel], path: Path) -> ErrorDetails:
+    """`detail` without the value, where that may be a secret."""
+    return {**detail, "input": HIDDEN} if is_secret_place(model.__name__, path) else detail
 
 
 def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:

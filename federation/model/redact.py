@@ -11,7 +11,7 @@ writes it back sends the placeholders: `restore` puts the stored values in their
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 HIDDEN = "<redacted>"
@@ -44,6 +44,14 @@ def holds_secrets(document: Mapping[str, Any]) -> bool:
     if document.get("kind") in _PLACES:
         return next(_named(document), None) is not None or _repeats(document)
     return next(_secrets(document), None) is not None or _repeats(document)
+
+
+def is_secret_place(kind: str, path: Sequence[str | int]) -> bool:
+    """Whether what stands at `path` of a `kind` may be secret, so that no message may quote it."""
+    steps = [step for step in path if isinstance(step, str)]
+    if kind == "Secret":
+        return bool(steps) and steps[0] in _FIELDS
+    return "credentials" in steps or any(_is_secret_name(step) for step in steps)
 
 
 def is_redacted(document: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.model.redact import HIDDEN, is_redacted, redact, restore
+from federation.model.redact import HIDDEN, holds_secrets, is_redacted, is_secret_place, redact, restore
 
 
 def _secret(name: str, **fields: object) -> dict[str, object]:
@@ -55,3 +55,59 @@ def test_odd_shapes_are_left_alone() -> None:
     for odd in ({}, {"spec": None}, {"spec": {"objects": "x"}}, {"kind": "Secret", "data": None}, {"items": 3}):
         assert redact(odd) == odd
     assert redact({"kind": "Secret", "data": ["x"]})["data"] == HIDDEN
+
+
+def _place(**spec: object) -> dict[str, object]:
+    return {"kind": "SubCluster", "metadata": {"name": "east"}, "spec": spec}
+
+
+def test_what_a_connection_holds_is_hidden_by_its_name_and_comes_back() -> None:
+    stored = _place(
+        credentials={"file": "/etc/token", "token": "inline"},
+        connection={
+            "url": "https://x",
+            "auth": [{"apiKey": "k1", "keyFile": "/etc/key", "tokens": 3}],
+            "password": "p",
+        },
+    )
+    hidden = redact(stored)
+    assert hidden["spec"] == {
+        "credentials": {"file": "/etc/token", "token": HIDDEN},
+        "connection": {
+            "url": "https://x",
+            "auth": [{"apiKey": HIDDEN, "keyFile": "/etc/key", "tokens": 3}],
+            "password": HIDDEN,
+        },
+    }
+    assert (holds_secrets(stored), is_redacted(stored), is_redacted(hidden)) == (True, False, True)
+    assert restore(hidden, stored) == (stored, ())
+    assert restore(hidden, _place(connection={"auth": [{"apiKey": "k1"}]}))[1] == (
+        "spec.credentials.token",
+        "spec.connection.password",
+    )
+
+
+def test_references_are_no_secrets() -> None:
+    place = _place(credentials={"profile": "prod"}, connection={"agent": "http://127.0.0.1:1", "tokenFile": "/t"})
+    assert (redact(place), holds_secrets(place), is_redacted(place)) == (place, False, False)
+
+
+def test_kubectls_record_of_what_carried_a_secret_is_hidden() -> None:
+    document = _carrying(_secret("db", data={"a": "b2xk"}))
+    document["metadata"] = {
+        "name": "cart",
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(document), "team": "shop"},
+    }
+    assert "b2xk" not in json.dumps(redact(document))
+    assert restore(redact(document), document) == (document, ())
+    assert restore(redact(document), _carrying(_secret("db", data={"a": "b2xk"})))[0]["metadata"] == {
+        "name": "cart",
+        "annotations": {"team": "shop"},
+    }
+
+
+def test_where_no_message_may_quote() -> None:
+    assert is_secret_place("Secret", ("stringData", "password"))
+    assert not is_secret_place("Secret", ("metadata", "name"))
+    assert is_secret_place("SubCluster", ("spec", "connection", "token"))
+    assert not is_secret_place("Deployment", ("spec", "replicas"))
