@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from federation.cli import clock
@@ -14,7 +15,7 @@ from federation.cli.output import note, print_json_line, print_objects, print_ya
 from federation.cli.parsing import add_all_namespaces, add_connection, add_namespace, add_output, add_selector, connect
 from federation.cli.selection import Found, check_selection, fail_missing, parse_words, select
 from federation.cli.table import TableWriter
-from federation.errors import Expired, InvalidInput
+from federation.errors import Denied, Expired, InvalidInput
 
 Object = Mapping[str, Any]
 _EPILOG = """A kind is written as its plural, singular or short name: microservices (ms), placements (pl), subclusters
@@ -129,9 +130,11 @@ def _say_nothing_found(client: Client, kinds: list[Kind], args: Any) -> None:
     if args.all_namespaces or args.selector or not any(kind.namespaced for kind in kinds):
         note(f"No {plurals} found.")
         return
-    others = {
-        item["metadata"]["namespace"] for kind in kinds if kind.namespaced for item in client.items(kind.plural)[0]
-    }
+    others: set[str] = set()
+    # A token for some namespaces may not look into all.
+    with suppress(Denied):
+        for kind in kinds:
+            others |= {item["metadata"]["namespace"] for item in client.items(kind.plural)[0] if kind.namespaced}
     hint = f" There are some in {', '.join(sorted(others))}: use -n or -A." if others else ""
     note(f"No {plurals} found in namespace {args.namespace}.{hint}")
 

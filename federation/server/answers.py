@@ -61,7 +61,10 @@ _CODES: tuple[tuple[type[FederationError], int], ...] = (
 
 
 class Refused(FederationError):
-    """A request that HTTP itself has a code for (400, 401, 404, 405, 413, 415, 429, ...)."""
+    """A request that HTTP itself has a code for (400, 401, 404, 405, 413, 415, 429, ...). `about`: plural, namespace
+    and name of the object that it was refused for, where that is one of many."""
+
+    about: tuple[str, str, str] | None = None
 
     def __init__(self, code: int, message: str, *, headers: Sequence[tuple[str, str]] = (), reason: str = ""):
         super().__init__(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from federation.server.tokens import TokenFile
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _OBJECTS_PER_LINE = 100
 _MOST_FIELDS = 50
+_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 
 
 @dataclass
@@ -100,6 +102,8 @@ class Guard:
 
     def _entries(self, request: Request, trail: Trail, outcome: Answer | Exception) -> list[dict[str, Any]]:
         answer = outcome if isinstance(outcome, Answer) else refusal(outcome)
+        if isinstance(outcome, Refused) and outcome.about is not None:
+            trail.plural, trail.namespace, trail.name = outcome.about
         body = answer.body if isinstance(answer.body, Mapping) else {}
         entry: dict[str, Any] = {
             "time": format_time(self._clock()),
@@ -109,8 +113,8 @@ class Guard:
             "role": trail.caller.role,
             "verb": trail.verb or request.method[:20].lower(),
             "kind": trail.plural,
-            "namespace": trail.namespace,
-            "name": trail.name or _made(body),
+            "namespace": _shown(trail.namespace),
+            "name": _shown(trail.name) or _made(body),
             "code": answer.code,
         }
         if trail.subresource:
@@ -132,6 +136,11 @@ def fields_of(patch: object) -> tuple[str, ...]:
     for outer, inner in patch.items() if isinstance(patch, dict) else ():
         found += [f"{outer}.{name}" for name in inner] if isinstance(inner, dict) else [outer]
     return tuple(sorted(found)[:_MOST_FIELDS])
+
+
+def _shown(name: str) -> str:
+    """A name that nothing has checked yet, if it can be one."""
+    return name if _NAME.match(name) else ""
 
 
 def _made(body: Mapping[str, Any]) -> str:

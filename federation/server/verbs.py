@@ -69,7 +69,11 @@ class Verbs:
 def may(caller: Caller, verb: str, route: Route) -> None:
     """Raises: Refused (403), unless `caller` may do `verb` there."""
     plural = f"{route.kind.plural}/{route.subresource}" if route.subresource else route.kind.plural
-    check(refuse(caller, verb, plural, namespaced=route.kind.namespaced, namespace=route.namespace))
+    try:
+        check(refuse(caller, verb, plural, namespaced=route.kind.namespaced, namespace=route.namespace))
+    except Refused as refused:
+        refused.about = (route.kind.plural, route.namespace or "", route.name or "")
+        raise
 
 
 def _body(route: Route, request: Request, trail: Trail) -> Callable[[], object]:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import yaml
-from serving import a_microservice, a_subcluster
+from serving import TLS, a_microservice, a_subcluster, certificate
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -22,13 +23,15 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _serving(home: Path) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, "-m", "federation", "serve", "--listen", "127.0.0.1:0", "--write-context"]
+def _serving(home: Path, *more: str | Path) -> Iterator[subprocess.Popen[str]]:
+    words = [sys.executable, "-m", "federation", "serve", "--listen", "127.0.0.1:0", "--write-context", *more]
     process = subprocess.Popen(words, env=_environment(home), stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
-        assert line.startswith("roam serves http://127.0.0.1:"), line + process.stderr.read()
+        assert line.startswith(("roam serves http://127.0.0.1:", "roam serves https://127.0.0.1:")), (
+            line + process.stderr.read()
+        )
         yield process
     finally:
         process.kill()
@@ -74,3 +77,39 @@ def test_a_token_that_others_can_read_stops_it(tmp_path: Path) -> None:
     token.chmod(0o644)
     code, said = _roam(tmp_path, "serve", "--listen", "127.0.0.1:0")
     assert (code, "chmod 600" in said, "Traceback" in said) == (64, True, False)
+
+
+def test_it_speaks_https_knows_tokens_and_writes_down_who_wrote(tmp_path: Path) -> None:
+    home, manifest = tmp_path / "home", tmp_path / "shop.yaml"
+    manifest.write_text(yaml.safe_dump_all([a_microservice("cart")]))
+    cert, key = certificate(tmp_path)
+    with _serving(home, "--tls-cert", cert, "--tls-key", key):
+        code, said = _roam(home, "token", "create", "ci", "--role", "deploy", "-n", "shop", "--expires", "1h")
+        assert code == 0
+        (tmp_path / "ci").write_text(next(line for line in said.splitlines() if line.startswith("roam_")))
+        as_ci = ("--token-file", str(tmp_path / "ci"))
+        assert _roam(home, "apply", "-f", str(manifest), *as_ci)[0] == 0
+        assert "cart" in _roam(home, "get", "ms", "-n", "shop", *as_ci)[1]
+        code, said = _roam(home, "get", "ms", "-n", "other", *as_ci)
+        assert (code, "does not reach the namespace 'other'" in said) == (1, True)
+        assert _roam(home, "token", "revoke", "ci")[0] == 0
+        assert "does not take this token" in _roam(home, "get", "ms", "-n", "shop", *as_ci)[1]
+        context = json.loads((home / "context.json").read_text())
+        (home / "context.json").write_text(json.dumps({**context, "ca_file": str(TLS / "ca.pem")}))
+        assert _roam(home, "get", "ms", "-n", "shop")[0] == 0
+        assert _roam(home, "audit", "verify")[0] == 0
+    (record,) = (json.loads(line) for line in (home / "audit.log").read_text().splitlines())
+    assert (record["who"], record["objects"]) == ("ci", ["created Microservice shop/cart"])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--listen", "0.0.0.0:0"], "without TLS tokens would travel in the clear"),
+        (["--tls-cert", "x.pem"], "belong together"),
+        (["--tls-cert", "x.pem", "--tls-key", "y.pem"], "No such file"),
+    ],
+)
+def test_it_does_not_start_unprotected(tmp_path: Path, words: list[str], says: str) -> None:
+    code, said = _roam(tmp_path, "serve", *words)
+    assert (code, says in said, "Traceback" in said) == (64, True, False)

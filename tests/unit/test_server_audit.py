@@ -79,6 +79,8 @@ def test_every_write_is_in_it_with_who_what_and_how_it_ended(tmp_path: Path) -> 
         assert api.call("POST", f"{BASE}/apply?dryRun=All", [cart]).code == 200
         assert api.call("POST", f"{BASE}/apply", [cart, *(a_microservice(f"s{n}") for n in range(120))]).code == 200
         assert api.call("POST", f"{SHOP}/migrations", {"metadata": {"generateName": "m-"}, "spec": {}}).code == 422
+        elsewhere = cart | {"metadata": {"name": "cart", "namespace": "other"}}
+        assert api.call("POST", f"{BASE}/apply", [cart, elsewhere], token=ci).code == 403
         shown = api.call("GET", f"{BASE}/audit?limit=3").body["items"]
         assert api.call("GET", f"{BASE}/audit", token=ci).code == 403
     lines = _lines(log)
@@ -92,6 +94,7 @@ def test_every_write_is_in_it_with_who_what_and_how_it_ended(tmp_path: Path) -> 
         ("admin", "apply", "", "", "", 200),
         ("admin", "apply", "", "", "", 200),
         ("admin", "create", "migrations", "shop", "", 422),
+        ("ci", "apply", "microservices", "other", "cart", 403),
     ]
     assert (lines[0]["request"], lines[0]["from"], lines[0]["role"]) == ("from-the-pipeline", "127.0.0.1", "deploy")
     assert lines[1]["fields"] == ["metadata.labels", "spec.replicas"]
@@ -100,7 +103,7 @@ def test_every_write_is_in_it_with_who_what_and_how_it_ended(tmp_path: Path) -> 
     assert len(lines[5]["objects"]) == 21, "an apply of many objects takes several lines"
     assert SECRET not in log.read_text()
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
-    assert verify(log, older=True).last == 7
+    assert verify(log, older=True).last == 8
 
 
 def test_what_is_changed_removed_or_put_in_shows(path: Path, log: AuditLog) -> None:
