@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: install demo test lint types imports unit bench fuzz lock clean
+.PHONY: install demo test lint types imports unit bench bench-controller fuzz lock clean
 
 install: $(STAMP)
 

@@ -8,6 +8,7 @@ from itertools import islice
 
 from federation.contracts.driver import SubClusterDriver
 from federation.contracts.gateway import Gateway as GatewayHandle
+from federation.contracts.meter import Meter, NoMeter, Step
 from federation.contracts.runtime import Runtime
 from federation.contracts.store import Change, Store
 from federation.engine.addressing import WorkloadBuilder, assign_ports
@@ -17,6 +18,7 @@ from federation.engine.fleet import Fleet
 from federation.engine.journal import Journal
 from federation.engine.services import ServiceReconciler, World
 from federation.engine.situation import Judgement
+from federation.engine.vitals import Census, Vitals, take_census
 from federation.errors import Expired, Unavailable
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
@@ -46,10 +48,11 @@ class Engine:
 
     It can be dropped at any instruction: all intents are in the store, and a new engine on it goes on."""
 
-    def __init__(self, store: Store, runtime: Runtime, plugins: Plugins) -> None:
-        self._store, self._runtime = store, runtime
+    def __init__(self, store: Store, runtime: Runtime, plugins: Plugins, meter: Meter | None = None) -> None:
+        self._store, self._runtime, self._meter = store, runtime, meter or NoMeter()
         self._cache = Cache()
-        self._journal = Journal(store, runtime, self._cache, self._on_change)
+        self._vitals = Vitals(started_at=runtime.monotonic())
+        self._journal = Journal(store, runtime, self._cache, self._on_change, self._meter)
         self._fleet = Fleet(
             self._cache,
             self._journal,
@@ -61,7 +64,13 @@ class Engine:
         )
         self._workloads = WorkloadBuilder(self._cache, self._fleet.gateways)
         self._deciding = DecisionEngine(
-            self._cache, self._journal, runtime, self._fleet.links, plugins.judgement, self._workloads.neighbours
+            self._cache,
+            self._journal,
+            runtime,
+            self._fleet.links,
+            plugins.judgement,
+            self._workloads.neighbours,
+            self._meter,
         )
         self._reconciler = ServiceReconciler(
             World(
@@ -80,6 +89,7 @@ class Engine:
         self._timers: dict[Key, float] = {}
         self._since = 0
         self._retry_store_at: float | None = None
+        self._lap_at = 0.0
         self._ready = self._informed = False
         self._stopping = False
 
@@ -106,13 +116,18 @@ class Engine:
     def step(self) -> None:
         """Wait for something to do, then do one pass over what changed."""
         self._runtime.wait(self._sleep_s())
+        self._lap_at = self._runtime.monotonic()
         self._fleet.tick()
         self._fleet.report()
         self._ready = self._ready or self._fleet.known
+        self._lap("watch")
         if self._ready:
             self._pass()
         self._fleet.tick_gateways(self._ready)
+        self._lap("route")
         self._journal.flush()
+        self._vitals.turn(self._lap_at, len(self._dirty) + len(self._backlog))
+        self._vitals.observed = self._ready
         if self._retry_store_at is not None and self._runtime.monotonic() >= self._retry_store_at:
             self._retry_store_at = None
             self._watch()
@@ -135,6 +150,7 @@ class Engine:
         self._informed = self._informed or self._fleet.offered
         if self._informed:
             self._touch(self._deciding.work())
+        self._lap("decide")
         for key in self._next():
             refused = self._journal.refused
             again = self._reconciler.reconcile(key)
@@ -146,11 +162,18 @@ class Engine:
             else:
                 self._timers.pop(key, None)
         self._journal.flush()
+        self._lap("reconcile")
         if self._journal.failing:
             # Nothing is done of which no record can be kept.
             self._timers.update(dict.fromkeys(self._reconciler.hold(), now + STORE_RETRY_S))
         else:
             self._reconciler.send()
+            self._lap("deliver")
+
+    def _lap(self, step: Step) -> None:
+        """Tell how long a part of this turn took."""
+        began_at, self._lap_at = self._lap_at, self._runtime.monotonic()
+        self._meter.step(step, self._lap_at - began_at)
 
     def _next(self) -> list[Key]:
         """The services to reconcile in this pass: those of which something was written, and some of the others."""
@@ -179,6 +202,17 @@ class Engine:
             if self._dirty or self._backlog or self._unported or (self._informed and self._deciding.busy):
                 times.append(STORE_RETRY_S if self._journal.failing else 0.0)
         return max(0.0, min(times))
+
+    # For others, from any thread
+
+    @property
+    def vitals(self) -> Vitals:
+        """Its signs of life."""
+        return self._vitals
+
+    def census(self) -> Census:
+        """What it holds and what waits."""
+        return take_census(self._vitals, self._cache, self._fleet, self._runtime.monotonic())
 
     # Store
 

@@ -41,6 +41,8 @@ class GatewayLink:
     urgent: set[Key] = field(default_factory=set)
     closed: bool = False
     _table: dict[Key, tuple[Route, ...]] = field(default_factory=dict)
+    _order: list[Key] | None = None
+    _agreed: GatewayState | None = None
     _revisions: dict[str, str] = field(default_factory=dict)
     _incomplete: set[Key] = field(default_factory=set)
     _dirty: bool = True
@@ -59,6 +61,13 @@ class GatewayLink:
     def near(self) -> str | None:
         """The sub-cluster it stands in; None for the edge."""
         return self.gateway.spec.subcluster
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many routes it has not been seen to have in force as its table says; to be asked from any thread."""
+        routes = self.state.routes if self.state is not None else {}
+        revisions = list(self._revisions.items())
+        return sum((found := routes.get(key)) is None or found.revision != revision for key, revision in revisions)
 
     @property
     def live(self) -> bool:
@@ -86,6 +95,8 @@ class GatewayLink:
         self._incomplete.discard(key)
         if old == new:
             return
+        if not new or not old:
+            self._order = None
         if new:
             self._table[key] = new
         else:
@@ -93,7 +104,7 @@ class GatewayLink:
         for route in old:
             del self._revisions[route.key]
         self._revisions.update((route.key, route.revision) for route in new)
-        self._dirty = True
+        self._dirty, self._agreed = True, None
 
     def keep(self, key: Key) -> None:
         """Leave a service as the gateway has it. Where the table does not say how, no table is handed over until it
@@ -124,7 +135,16 @@ class GatewayLink:
         """Whether the gateway lost what it was given (a restart without its files) or never took it."""
         if self._dirty or self._applying or now < self._handed_over_at + REPEAT_S:
             return False
-        return len(state.routes) != len(self._revisions) or not all(self._in_force(state, r) for r in self._revisions)
+        if state is self._agreed:
+            return False  # the very same answer again says nothing new
+        if len(state.routes) != len(self._revisions):
+            return True
+        for key, revision in self._revisions.items():  # of all routes, every few seconds: nothing but look-ups
+            found = state.routes.get(key)
+            if found is None or found.revision != revision:
+                return True
+        self._agreed = state
+        return False
 
     def tick(self, ready: bool) -> None:
         """Hand the table over if it changed and `ready` (the tables are complete), observe if it is time to."""
@@ -150,7 +170,9 @@ class GatewayLink:
 
     def _apply(self) -> None:
         self._dirty, self._applying = False, True
-        routes = [route for _, group in sorted(self._table.items()) for route in group]
+        if self._order is None:
+            self._order = sorted(self._table)
+        routes = [route for key in self._order for route in self._table[key]]
         handle = self.handle
         self.runtime.submit(
             f"gateway/{self.name}", lambda: handle.apply(routes, deadline_s=DEADLINE_S), self._on_applied

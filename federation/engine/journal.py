@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from federation.contracts.meter import Meter
 from federation.contracts.runtime import Runtime
 from federation.contracts.store import Change, Create, Replace, Store, Write
 from federation.engine.cache import Cache
 from federation.errors import AlreadyExists, FederationError, NotFound, StaleWrite, Unavailable
 from federation.model.event import Event, Regarding
 from federation.model.meta import Key, Metadata, Resource
+from federation.model.migration import Migration
 
 FLUSH_BATCH = 200
 """Status writes per transaction: large enough to amortise the disk's sync, small enough not to hold the store."""
@@ -22,8 +24,10 @@ class Journal:
     `failing` says why the store takes no writes at present, "" when it does; `refused` counts writes that it did not
     take for that reason."""
 
-    def __init__(self, store: Store, runtime: Runtime, cache: Cache, changed: Callable[[Change], None]) -> None:
-        self._store, self._runtime, self._cache, self._changed = store, runtime, cache, changed
+    def __init__(
+        self, store: Store, runtime: Runtime, cache: Cache, changed: Callable[[Change], None], meter: Meter
+    ) -> None:
+        self._store, self._runtime, self._cache, self._changed, self._meter = store, runtime, cache, changed, meter
         self._pending: dict[tuple[type[Resource], Key], Resource] = {}
         self._events: list[Event] = []
         self._last_event: dict[tuple[str, Key], tuple[str, str]] = {}
@@ -45,9 +49,16 @@ class Journal:
         for write, resource in zip(writes, stored, strict=True):
             self._pending.pop((type(resource), resource.key), None)
             change = self._change(write, resource)
+            if isinstance(resource, Migration):
+                self._measure(resource)
             if self._cache.apply(change):
                 self._changed(change)
         return True
+
+    def _measure(self, new: Migration) -> None:
+        old = self._cache.of(Migration).get(new.key)
+        if old is not None and old.status.phase != new.status.phase:
+            self._meter.phase(old.status.phase, new.status.phase, self._runtime.now() - old.status.since)
 
     @staticmethod
     def _change(write: Write, resource: Resource) -> Change:

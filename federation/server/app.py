@@ -16,6 +16,7 @@ from federation.server.apply import apply
 from federation.server.audit import AuditLog
 from federation.server.extras import Extra, Extras, Lines, Page, Subresource
 from federation.server.guard import Guard, Trail, check
+from federation.server.health import Check
 from federation.server.objects import Objects, Validate
 from federation.server.pages import BASE, own_pages
 from federation.server.requests import Limits, Request, only, read_request, request_id
@@ -34,13 +35,14 @@ _NO_CACHE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"
 
 @dataclass(frozen=True)
 class Options:
-    """What an API may have beyond what every one has: limits of its own, callers besides the admin, an audit log, and
-    what other modules add (see `federation.server.extras`)."""
+    """What an API may have beyond what every one has: limits of its own, callers besides the admin, an audit log, what
+    other modules add (see `federation.server.extras`), and what the health pages ask besides the store."""
 
     limits: Limits = field(default_factory=Limits)
     tokens: TokenFile | None = None
     audit: AuditLog | None = None
     extras: Sequence[Extra] = ()
+    checks: Sequence[Check] = ()
 
 
 def make_wsgi(
@@ -58,7 +60,7 @@ def make_wsgi(
     own."""
     chosen = options or Options()
     guard = Guard(token, chosen.tokens, chosen.audit, chosen.limits, clock)
-    return Api(Objects(store, validate, clock), guard, version, chosen.limits, chosen.extras)
+    return Api(Objects(store, validate, clock), guard, version, chosen)
 
 
 class Api:
@@ -66,14 +68,19 @@ class Api:
 
     Everything but the health checks and what extras open needs a token. What goes wrong inside is never shown."""
 
-    def __init__(self, objects: Objects, guard: Guard, version: str, limits: Limits, extras: Sequence[Extra]):
-        self.limits = limits
+    def __init__(self, objects: Objects, guard: Guard, version: str, options: Options):
+        self.limits = limits = options.limits
         self._objects = objects
         self._guard = guard
         self._streams = Streams(limits)
         self._verbs = Verbs(objects, Watches(objects.store, limits, self._streams.stopping), guard)
-        own = own_pages(objects.store, guard.log, version, self._methods_added)
-        self._extras = Extras((*own, Page(_APPLY, self._apply, methods=("POST",), role="deploy"), *extras))
+        own = own_pages(objects.store, guard.log, version, self._methods_added, options.checks)
+        self._extras = Extras((*own, Page(_APPLY, self._apply, methods=("POST",), role="deploy"), *options.extras))
+
+    @property
+    def watchers(self) -> int:
+        """How many watches are open."""
+        return self._streams.count
 
     def stop(self) -> None:
         """End the open watches and open no more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +26,9 @@ from federation.server.audit import AuditLog
 from federation.server.auth import token_from
 from federation.server.backup import backup_extras
 from federation.server.extras import Extra
+from federation.server.liveness import engine_checks
+from federation.server.metering import MeteredApi, metered_plugins, metered_store
+from federation.server.metrics import Metrics
 from federation.server.page.extras import page_extras
 from federation.server.pods import pod_extras
 from federation.server.serve import ApiServer, parse_listen
@@ -36,6 +40,8 @@ from federation.store.sql import open_store
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 5.0
+_SWITCH_S = 0.0005
+"""How long a thread that computes (a decision) keeps those waiting that answer requests and deliver."""
 _TAKE_OVER_S = 15.0
 """How long to wait for a controller that is just ending."""
 
@@ -70,12 +76,15 @@ def _serve(options: ServeOptions) -> None:
     address = parse_listen(options.listen, tls=tls is not None)
     token = token_from(options.token_file)
     key_file = options.secrets_key or options.store.with_name(KEY_FILE)
-    store = open_store(options.store, keys=keys_for(options.store, key_file, os.environ))
-    clock = SteadyClock(store.written_at())
+    sys.setswitchinterval(_SWITCH_S)
+    metrics = Metrics()
+    file = open_store(options.store, keys=keys_for(options.store, key_file, os.environ))
+    store = metered_store(file, metrics)
+    clock = SteadyClock(file.written_at())
     runtime = ThreadRuntime(clock)
     stopping = threading.Event()
     failed: list[BaseException] = []
-    engine = Engine(store, runtime, engine_plugins())
+    engine = Engine(store, runtime, metered_plugins(engine_plugins(), metrics), metrics)
 
     def drive() -> None:
         try:
@@ -94,6 +103,7 @@ def _serve(options: ServeOptions) -> None:
         *backup_extras(options.store, clock),
         *history.extras(store, clock),
         *pod_extras(store, open_driver),
+        metrics.page(),
     )
     """What other modules of this room add to the API: one line each."""
     api = make_wsgi(
@@ -102,9 +112,15 @@ def _serve(options: ServeOptions) -> None:
         validate=partial(validate, schemas=schemas()),
         clock=clock,
         version=__version__,
-        options=Options(tokens=TokenFile(options.tokens, time.time), audit=AuditLog(options.audit), extras=extras),
+        options=Options(
+            tokens=TokenFile(options.tokens, time.time),
+            audit=AuditLog(options.audit),
+            extras=extras,
+            checks=engine_checks(engine),
+        ),
     )
-    server = ApiServer(api, address, tls)
+    metrics.scrape(engine.census, lambda: api.watchers)
+    server = ApiServer(MeteredApi(api, metrics), address, tls)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     try:

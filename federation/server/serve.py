@@ -12,18 +12,21 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cheroot import wsgi
 from cheroot.server import HTTPConnection, HTTPRequest
 
 from federation.errors import FederationError, InvalidInput
 from federation.server.answers import status
-from federation.server.app import Api
+from federation.server.requests import Limits
 from federation.server.tls import Tls, handshake, is_gone
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _LOG = logging.getLogger(__name__)
 _IDLE_S = 30.0
@@ -77,10 +80,27 @@ def parse_listen(text: str, *, tls: bool = False) -> Address:
     return Address(str(found), int(port), tls)
 
 
+class App(Protocol):
+    """A WSGI application that can be told to end what lasts: an `Api`, or one with something around it."""
+
+    @property
+    def limits(self) -> Limits:
+        """What clients may ask for."""
+        ...
+
+    def stop(self) -> None:
+        """End what lasts."""
+        ...
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse, /) -> Iterable[bytes]:
+        """Answer one request."""
+        ...
+
+
 class ApiServer:
     """An `Api` behind a socket. `start` returns once it answers; `stop` ends what is open. Both may be called once."""
 
-    def __init__(self, api: Api, address: Address, tls: Tls | None = None):
+    def __init__(self, api: App, address: Address, tls: Tls | None = None):
         self._api = api
         self._patience = _Watchdog()
         limits = api.limits

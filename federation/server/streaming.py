@@ -25,6 +25,12 @@ class Streams:
         """Open no more; those that are open end at their next turn."""
         self.stopping.set()
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        with self._lock:
+            return self._open.total()
+
     def open(self, lines: Lines, request: Request, caller: Caller) -> Body:
         """What is to be sent. Raises: Refused (429): all places are taken, or `caller` has as many as one may have."""
         with self._lock:
