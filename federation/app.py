@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from federation.model.placement import Target
     from federation.model.subcluster import Gateway, SubCluster
     from federation.planner.decide import Judgement
+    from federation.planner.request import PlanRequest
 
 P = TypeVar("P")
 PROVIDERS, POLICIES, GATEWAYS = "roam.providers", "roam.policies", "roam.gateways"
@@ -151,12 +152,20 @@ def plan_resources(
     Args: now, seconds since 1970; held, the only services that must not move, with their targets (None: those that are
     pinned or on the move). The placements and open migrations among the resources are what runs now.
     Raises: InvalidInput, for policies or places that make no sense, or policies that contradict each other."""
+    from federation.planner.decide import Judgement
+
+    return Judgement(plan_request(resources, now, held=held))
+
+
+def plan_request(
+    resources: Iterable[Resource], now: float, *, held: Mapping[Key, tuple[Target, ...]] | None = None
+) -> PlanRequest:
+    """What `plan_resources` plans, not planned yet. Args and raises: as there."""
     from federation.model.microservice import Microservice
     from federation.model.migration import Migration
     from federation.model.placement import Placement
     from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy
     from federation.model.subcluster import SubCluster
-    from federation.planner.decide import Judgement
     from federation.planner.request import prepare
     from federation.planner.world import World
 
@@ -175,7 +184,7 @@ def plan_resources(
     if found:
         lines = sorted({f"{key}: {message}" for key, messages in found.items() for message in messages})
         raise InvalidInputs(tuple(InvalidInput(line) for line in lines))
-    return Judgement(request)
+    return request
 
 
 def _places(subclusters: Iterable[SubCluster]) -> dict[str, Place]:

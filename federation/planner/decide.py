@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from math import fsum
 
@@ -78,6 +79,25 @@ def _calls(explainer: Explainer) -> tuple[PlannedCall, ...]:
         )
         for edge, cost in zip(view.edges, explainer.ledger.calls.tolist(), strict=True)
     )
+
+
+class Standing:
+    """A plan that was made before: what each service of it costs and why, without searching for a better one."""
+
+    def __init__(self, request: PlanRequest, targets: Mapping[Key, tuple[Target, ...]]):
+        """Args: targets, where the plan has each service; one that is left out stands nowhere."""
+        self.request = request
+        placements = tuple(
+            PlannedService(namespace=key.namespace, service=key.name, verdict="placed", targets=there)
+            for key, there in sorted(targets.items())
+            if key in request.service_index
+        )
+        self._explainer = Explainer(request, state_of(request, Plan(placements=placements)))
+
+    def candidates(self, key: Key) -> PlannedService:
+        """One service of the plan with all its candidates. Raises KeyError for one that the request does not know."""
+        index = self.request.service_index[key]
+        return _planned(self._explainer, index).model_copy(update={"candidates": self._explainer.candidates(index)})
 
 
 class Judgement:
@@ -196,6 +216,15 @@ class Judgement:
             if not stays or view.services[other].spec.stateful:
                 found += tie_reasons(view, (tie,), current, service)
         return tuple(found)
+
+    def saving(self, key: Key) -> tuple[float, float] | None:
+        """What the planned place of a service that runs in one place saves, and what the present one costs, in USD per
+        hour with all others as planned; None where that can't be told."""
+        index = self.request.service_index[key]
+        current = [target.subcluster for target in self.request.view.current[index] if target.replicas]
+        costs = {each.subcluster: each.cost_usd_per_hour for each in self.candidates(key).candidates}
+        now = costs.get(current[0]) if len(current) == 1 else None
+        return None if now is None else (now - self.plan.placements[index].cost_usd_per_hour, now)
 
     def candidates(self, key: Key) -> PlannedService:
         """One service of the plan with all its candidates. Raises KeyError for one that the plan does not know."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving import BASE, NOW, SHOP, Served, a_microservice, a_secret, a_subcluster, serving
+from serving import BASE, NOW, SHOP, Reply, Served, a_microservice, a_secret, a_subcluster, serving
 
 from federation.errors import InvalidInput, Unavailable
 from federation.model.event import Event
 from federation.model.meta import Metadata
+from federation.model.placement import Placement
 from federation.model.subcluster import SubCluster, SubClusterSpec
 from federation.server.page import files
 from federation.server.page.extras import page_extras
@@ -142,13 +144,33 @@ def test_candidates_follow_what_changes(served: Served) -> None:
     served.call("GET", path)
     spec = {"spec": {"pricing": {"cpuHour": 0.9}}}
     served.call("PATCH", f"{BASE}/subclusters/near", spec, media_type="application/merge-patch+json")
-    reply = served.call("GET", path)
-    for _ in range(200):
-        if reply.headers["X-Roam-Fresh"] == "true":
-            break
-        reply = served.call("GET", path)
-        threading.Event().wait(0.02)
+    reply = until_fresh(served, path)
     assert reply.body["targets"][0]["subcluster"] == "far"
+
+
+def test_the_controllers_own_plan_is_explained_as_a_new_one_would_be(served: Served) -> None:
+    fill(served)
+    others = [a_microservice(name, calls=[{"service": "cart", "gibPerHour": 2.0}]) for name in ("a", "b")]
+    for each in others:
+        assert served.call("POST", f"{SHOP}/microservices", each).code == 201
+    paths = [f"{SHOP}/microservices/{name}/candidates" for name in ("a", "b", "cart")]
+    searched = [served.call("GET", path).body for path in paths]
+    for each in searched:
+        proposed = {"targets": each["targets"], "costUsdPerHour": 0.0, "terms": {}, "reasons": []}
+        document = {"metadata": {"name": each["service"], "namespace": "shop"}, "status": {"proposed": proposed}}
+        put(served.store, Placement.model_validate(document))
+    for path, expected in zip(paths, searched, strict=True):
+        reply = until_fresh(served, path)
+        assert reply.body == expected
+
+
+def until_fresh(served: Served, path: str) -> Reply:
+    """The answer, once it is as new as the store."""
+    ends_at = time.monotonic() + 10
+    while (reply := served.call("GET", path)).headers["X-Roam-Fresh"] != "true":
+        assert time.monotonic() < ends_at
+        time.sleep(0.02)
+    return reply
 
 
 def test_usage_tells_places_capacity_and_price(served: Served) -> None:

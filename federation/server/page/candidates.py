@@ -18,26 +18,31 @@ from federation.model.subcluster import SubCluster
 from federation.server.page.shared import Made, Shared
 
 if TYPE_CHECKING:
-    from federation.planner.decide import Judgement
+    from federation.planner.decide import Judgement, Standing
 
 KINDS: tuple[type[Resource], ...] = (
-    SubCluster,
     Microservice,
+    Placement,
+    SubCluster,
     ClusterPlacementPolicy,
     PlacementPolicy,
-    Placement,
     Migration,
 )
 """What a plan is made from."""
 
 
+_SEARCHED = 300
+"""Up to so many services a plan is made anew when some have none yet; more would take too long."""
+
+
 class Candidates:
-    """Answers from one plan of the whole store for all who ask (see `Shared`). `clock` gives seconds since 1970."""
+    """Explains the controller's own plan, as the placements have it, so that nothing is searched for once more; all who
+    ask share what is prepared for that (see `Shared`). `clock` gives seconds since 1970."""
 
     def __init__(self, store: Store, clock: Callable[[], float]):
         self._store = store
         self._clock = clock
-        self._plans = Shared(store, KINDS, self._plan)
+        self._plans = Shared(store, KINDS, self._prepare)
         self._explaining = threading.Lock()
 
     def of(self, key: Key) -> Made[PlannedService]:
@@ -53,8 +58,15 @@ class Candidates:
                 raise NotFound(f"the plan does not know {key} yet; ask again") from None
         return Made(found, made.version, made.fresh)
 
-    def _plan(self) -> Judgement:
-        from federation.app import plan_resources
+    def _prepare(self) -> Judgement | Standing:
+        from federation.app import plan_request
+        from federation.planner.decide import Judgement, Standing
 
-        everything = [each for kind in KINDS for each in self._store.list(kind).items]
-        return plan_resources(everything, self._clock())
+        services = self._store.list(Microservice).items
+        placements = self._store.list(Placement).items
+        others = [each for kind in KINDS[2:] for each in self._store.list(kind).items]
+        request = plan_request([*services, *placements, *others], self._clock())
+        planned = {each.key: each.status.proposed.targets for each in placements if each.status.proposed is not None}
+        if len(services) > _SEARCHED or all(each.key in planned for each in services):
+            return Standing(request, planned)
+        return Judgement(request)
