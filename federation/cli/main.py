@@ -55,6 +55,16 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 """Verb -> module (or module:Verb) and summary. A static table: the help needs none of the modules."""
 
+_GROUPS = {
+    "Declare": "apply diff validate delete label annotate get describe events",
+    "Decide": "plan why why-not cost simulate test",
+    "Run": "rollout logs top migrate migrations rollback pause resume unpin",
+    "Keep the fleet": "subcluster cordon uncordon drain taint atlas snapshot sync",
+    "Operate": "serve token audit backup restore",
+    "Begin": "sandbox demo completion",
+}
+"""How `roam --help` arranges the verbs."""
+
 _EXITS = (
     "0 done, 1 failed, 2 changes pending, 3 no room, 4 denied by policy, 5 timed out,\n"
     "7 the plan is stale, 64 wrong usage or input"
@@ -176,7 +186,10 @@ def _obey_colour(words: list[str]) -> list[str]:
 
 def _help() -> str:
     width = max(len(verb) for verb in VERBS)
-    verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, (_, summary) in VERBS.items())
+    verbs = "\n\n".join(
+        "\n".join([f"{title}:", *(f"  {verb:<{width}}  {VERBS[verb][1]}" for verb in names.split() if verb in VERBS)])
+        for title, names in _GROUPS.items()
+    )
     return f"""usage: roam VERB [options]
 
 One federation of on-premises clusters, GCE, EC2 and Azure.

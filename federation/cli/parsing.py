@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from federation.cli.client import Client
 
 
+_HELP_WIDTH = 100
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?|{_NUMBER}")
 
@@ -26,16 +28,50 @@ class Verb(NamedTuple):
     run: Callable[[Any], int]
 
 
+def _value_name(action: argparse.Action) -> str:
+    if isinstance(action.metavar, str):
+        return action.metavar
+    return "|".join(map(str, action.choices)) if action.choices is not None else action.dest.upper()
+
+
 class UsageShown(Exception):
     """The command has done all it was asked for by printing its help."""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Options as `-o, --output FORMAT`, in lines that fit, the same with every version of Python."""
+
+    def __init__(self, prog: str):
+        width = min(max(shutil.get_terminal_size((_HELP_WIDTH, 24)).columns, 60), _HELP_WIDTH)
+        super().__init__(prog, max_help_position=30, width=width)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises InvalidInput (exit code 64) where argparse would exit with 2."""
 
     def __init__(self, **options: Any):
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("formatter_class", _Help)
         super().__init__(allow_abbrev=False, **options)
+
+    def format_help(self) -> str:
+        """The help; its first line names what has to be there, and leaves the rest to the list below it."""
+        parts = [self.prog]
+        for action in self._actions:
+            name = _value_name(action)
+            if action.option_strings and action.required:
+                parts.append(f"{max(action.option_strings, key=len)} {name}")
+            elif not action.option_strings:
+                # Where options and words come in any order, argparse sets this aside while it reads the options.
+                nargs = str(getattr(action, "save_nargs", action.nargs))
+                parts.append({"?": f"[{name}]", "*": f"[{name} ...]", "+": f"{name} ..."}.get(nargs, name))
+        self.usage = " ".join([*parts, "[options]"]).replace("%", "%%")
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raises: InvalidInput."""

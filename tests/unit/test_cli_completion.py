@@ -178,7 +178,7 @@ def test_answers(shop: Served, line: str, expected: set[str]) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verbs_options_are_completed(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--help"]) == 0
-    stated = set(re.findall(r"--[a-z][-a-z]+", capsys.readouterr().out.partition("\n\n")[0]))
+    stated = set(re.findall(r"^  (?:-., )?(--[a-z][-a-z]+)", capsys.readouterr().out, re.MULTILINE))
     found = complete(f"roam {verb} --", VERBS).candidates.keys()
     assert stated | {"--help", "--color", "--debug"} <= found
 
