@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from pydantic import JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
@@ -115,18 +116,20 @@ def _first(error: ValidationError) -> str:
 
 
 class Parsed:
-    """Objects parsed already, by version, the least recently used forgotten first. Safe to use from several threads.
+    """Objects parsed already, by version: those that somebody else holds anyway (the engine holds all that are
+    current), and of the others the most recently used. Safe to use from several threads.
 
     A version belongs to one object in one state for ever, so nothing here ever goes stale.
     Args: keys, for those that are encrypted; most, number of objects; most_chars, length of their texts in all (an
     object takes about twelve times the memory of its text)."""
 
-    def __init__(self, keys: Keyring | None = None, *, most: int = 20_000, most_chars: int = 24 * 2**20):
+    def __init__(self, keys: Keyring | None = None, *, most: int = 5_000, most_chars: int = 6 * 2**20):
         self.keys = keys
         self._most = most
         self._most_chars = most_chars
         self._chars = 0
         self._found: OrderedDict[int, tuple[Resource, int]] = OrderedDict()
+        self._alive: WeakValueDictionary[int, Resource] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     def get(self, versions: list[int]) -> dict[int, Resource]:
@@ -138,6 +141,8 @@ class Parsed:
                 if entry is not None:
                     self._found.move_to_end(version)
                     found[version] = entry[0]
+                elif (alive := self._alive.get(version)) is not None:
+                    found[version] = alive
         return found
 
     def put(self, version: int, resource: Resource, chars: int) -> None:
@@ -145,6 +150,7 @@ class Parsed:
         with self._lock:
             if version in self._found:
                 return
+            self._alive[version] = resource
             self._found[version] = (resource, chars)
             self._chars += chars
             while self._found and (len(self._found) > self._most or self._chars > self._most_chars):

@@ -251,7 +251,9 @@ def main(asked: list[str]) -> None:
     )
     if "deliver" in wanted:
         with tempfile.TemporaryDirectory() as folder, controller(Path(folder)) as served:
-            report({"bench": "deliver", "services": few, "seconds": round(deliver(served, few), 2)})
+            before_s, took_s = served.cpu_s(), deliver(served, few)
+            cpu_s = round(served.cpu_s() - before_s, 2)
+            report({"bench": "deliver", "services": few, "seconds": round(took_s, 2), "cpu_seconds": cpu_s})
     if "change" in wanted or "idle" in wanted:
         with tempfile.TemporaryDirectory() as folder, controller(Path(folder)) as served:
             took_s = deliver(served, many)
