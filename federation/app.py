@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from federation.contracts.gateway import GatewayPlugin
     from federation.contracts.policy import PolicyEngine
     from federation.engine.core import Plugins
-    from federation.engine.situation import Situation
+    from federation.engine.judging import Situation
     from federation.intake.schemas import Schemas
     from federation.model.meta import Key, Resource
     from federation.model.placement import Target

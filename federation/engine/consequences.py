@@ -9,7 +9,8 @@ from federation.contracts.runtime import Runtime
 from federation.contracts.store import Create, Replace, Write
 from federation.engine.cache import Cache
 from federation.engine.journal import Journal
-from federation.engine.situation import Situation, Surroundings, Verdict, overtaken
+from federation.engine.judging import Situation, Verdict
+from federation.engine.situation import Surroundings, overtaken
 from federation.model.meta import Condition, Key, Metadata, with_condition
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration, MigrationSpec, Reason

@@ -16,8 +16,8 @@ from federation.engine.cache import CACHED, Cache
 from federation.engine.deciding import DecisionEngine
 from federation.engine.fleet import Fleet
 from federation.engine.journal import Journal
+from federation.engine.judging import Judgement
 from federation.engine.services import ServiceReconciler, World
-from federation.engine.situation import Judgement
 from federation.engine.vitals import Census, Vitals, take_census
 from federation.errors import Expired, Unavailable
 from federation.model.meta import Key

@@ -18,11 +18,12 @@ from federation.engine.boundary import Backoff, after_failure
 from federation.engine.cache import Cache
 from federation.engine.consequences import Consequences
 from federation.engine.journal import FLUSH_BATCH, Journal, explain
+from federation.engine.judging import Judgement
 from federation.engine.leaving import Leaving
 from federation.engine.links import SubClusterLink
 from federation.engine.quick import QuickDecisions
 from federation.engine.room import Room, gained
-from federation.engine.situation import Judged, Judgement, Surroundings
+from federation.engine.situation import Judged, Surroundings
 from federation.engine.snapshot import snapshot
 from federation.engine.verdicts import Verdicts, mark_of
 from federation.errors import FederationError, NoCapacity

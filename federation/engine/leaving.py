@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from federation.contracts.store import Delete
 from federation.engine.cache import Cache
 from federation.engine.journal import Journal
+from federation.engine.judging import Situation
 from federation.engine.links import SubClusterLink
-from federation.engine.situation import Situation
 from federation.model.meta import Condition, Key, with_condition
 from federation.model.migration import Migration
 from federation.model.placement import Placement

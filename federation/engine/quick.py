@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from federation.contracts.store import Create, Write
 from federation.engine.cache import Cache
 from federation.engine.consequences import Consequences
+from federation.engine.judging import Situation, Verdict
 from federation.engine.room import Room
-from federation.engine.situation import Situation, Surroundings, Verdict
+from federation.engine.situation import Surroundings
 from federation.engine.verdicts import Verdicts
 from federation.model.meta import Key
 from federation.model.microservice import Microservice

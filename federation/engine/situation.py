@@ -1,79 +1,26 @@
-"""What a decision is made from, and who is held where while others are placed."""
+"""Makes situations of what is stored and seen, and has them judged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from federation.contracts.driver import Capabilities, WorkloadState
 from federation.engine.cache import Cache
+from federation.engine.holding import Holding
+from federation.engine.judging import Judgement, Situation, Verdict
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.offers import Offer
 from federation.model.placement import Overtaken, Placement, Target
-from federation.model.plan import Plan, Violation
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.subcluster import SubCluster
 from federation.reconcile.desired import COPYING
 from federation.reconcile.health import Pulse
-from federation.reconcile.moves import migration_rules, resize_pinned
+from federation.reconcile.moves import resize_pinned
 from federation.reconcile.overtaken import is_due, plan_overtaken
-
-PREFERENCE_PARALLEL = 2
-"""How many services go back to a preferred place at the same time."""
-PREFERENCE_REST_S = 60.0
-"""How long after a move a service is not moved for preference."""
-
-
-@dataclass(frozen=True)
-class Situation:
-    """Everything a decision is made from. Sub-clusters carry the health and offers of this moment; `migrations` are
-    those whose target's copy exists already."""
-
-    subclusters: tuple[SubCluster, ...]
-    services: tuple[Microservice, ...]
-    policies: tuple[Policy, ...]
-    placements: Mapping[Key, Placement]
-    migrations: tuple[Migration, ...]
-    fixed: Mapping[Key, tuple[Target, ...]]
-    now: float
-
-
-class Verdict(Protocol):
-    """A plan and the rules it was made under."""
-
-    @property
-    def plan(self) -> Plan:
-        """The plan."""
-        ...
-
-    def stands(self, key: Key) -> bool:
-        """Whether a service that runs may stay as it is committed."""
-        ...
-
-    @property
-    def separable(self) -> bool:
-        """Whether what it says of its services would hold in any fleet that leaves them the same room and calls: no
-        rule counts or names other services than those that a call joins."""
-        ...
-
-    def forbidden(self, key: Key, subcluster: str) -> str:
-        """Why a hard rule forbids the service there; "" when none does."""
-        ...
-
-    def violation(self, key: Key, subcluster: str) -> Violation | None:
-        """Why a copy of the service that runs there may not stay; None when it may."""
-        ...
-
-    def rank(self, key: Key, subcluster: str) -> int:
-        """The sub-cluster's place in the service's order of preference, 0 the most preferred."""
-        ...
-
-    def objection(self, key: Key, subcluster: str) -> str:
-        """Why the service could not be started there now, for any reason (rule, health, room); "" when it could."""
-        ...
 
 
 def overtaken(placement: Placement, verdict: Verdict, now: float) -> tuple[Overtaken, ...]:
@@ -86,9 +33,6 @@ def overtaken(placement: Placement, verdict: Verdict, now: float) -> tuple[Overt
     if not violations and not placement.status.overtaken:
         return ()
     return plan_overtaken(placement.status.overtaken, violations, now)
-
-
-Judgement = Callable[[Situation], Verdict]
 
 
 @dataclass(frozen=True)
@@ -166,8 +110,7 @@ class Surroundings:
             kept = {key: targets for key, targets in situation.fixed.items() if key not in released}
             situation = replace(situation, fixed=kept)
             wish = self.judgement(situation)
-        returning, wake = self._returning(situation, wish)
-        held = self._held(situation, wish, returning)
+        held, wake = Holding(self.cache, self.unstarted).held(situation, wish)
         if all(held.get(Key(p.namespace, p.service), p.targets) == p.targets for p in wish.plan.placements):
             return Judged(wish, wish, situation, wake)
         situation = replace(situation, fixed={**situation.fixed, **held})
@@ -219,73 +162,6 @@ class Surroundings:
             return 0
         state = link.workloads.get(key)
         return max(placement.replicas_in(subcluster) - (state.replicas if state is not None else 0), 0)
-
-    def _held(self, situation: Situation, wish: Verdict, returning: frozenset[Key]) -> dict[Key, tuple[Target, ...]]:
-        """Who stays while others are placed. A plan may count only on moves that are really made: nobody makes room for
-        another by a move that is not due. So those that may stay do, unless they are `returning` to what they prefer or
-        moving for cost alone is automatic for them, nothing is urgent, and the last plan's moves for cost are through:
-        plans made of half a move run after each other. Data is not moved at all."""
-        urgent = self._is_urgent(situation, wish)
-        busy = any(m.open and m.spec.reason == "Cost" for m in self.cache.of(Migration).values())
-        held = {}
-        for service in situation.services:
-            placement = situation.placements.get(service.key)
-            if service.key in situation.fixed or placement is None or not placement.spec.targets:
-                continue
-            targets = placement.spec.targets
-            if any(self.unstarted(placement, target.subcluster) for target in targets):
-                continue
-            if service.spec.stateful and placement.spec.stopped:
-                held[service.key] = targets
-            elif sum(target.replicas for target in targets) == service.spec.replicas:
-                settled = urgent or busy or migration_rules(service, situation.policies).mode == "manual"
-                leaves = service.key in returning and not urgent
-                if service.spec.bound or (settled and not leaves and wish.stands(service.key)):
-                    held[service.key] = targets
-        return held
-
-    def _is_urgent(self, situation: Situation, wish: Verdict) -> bool:
-        """Whether somebody who could be placed has no place, or must not stay where it runs."""
-        for planned in wish.plan.placements:
-            key = Key(planned.namespace, planned.service)
-            if not planned.targets or key in situation.fixed:
-                continue
-            placement = situation.placements.get(key)
-            now = placement.spec.targets if placement is not None else ()
-            if now != planned.targets and not (now and wish.stands(key)):
-                service = self.cache.of(Microservice).get(key)
-                if not now or service is None or not service.spec.bound:
-                    return True
-        return False
-
-    def _returning(self, situation: Situation, wish: Verdict) -> tuple[frozenset[Key], float | None]:
-        """Who may go back to a place that is preferred to the present one: a few at a time, and none that moved just
-        now, so that a place which comes and goes is not followed each time; and when the next one has rested."""
-        ended: dict[Key, float] = {}
-        wake: float | None = None
-        slots = PREFERENCE_PARALLEL
-        for migration in self.cache.of(Migration).values():
-            key = Key(migration.metadata.namespace, migration.spec.service)
-            if migration.open:
-                slots -= migration.spec.reason == "Preference"
-            elif migration.status.phase == "Succeeded":
-                ended[key] = max(ended.get(key, 0.0), migration.status.since)
-        found: list[Key] = []
-        for planned in wish.plan.placements:
-            key = Key(planned.namespace, planned.service)
-            placement = situation.placements.get(key)
-            if slots <= len(found):
-                break
-            if placement is None or not (placement.spec.targets and planned.targets) or key in situation.fixed:
-                continue
-            best = max(wish.rank(key, target.subcluster) for target in planned.targets)
-            now = max(wish.rank(key, target.subcluster) for target in placement.spec.targets)
-            rested_at = ended.get(key, 0.0) + PREFERENCE_REST_S
-            if best < now and situation.now >= rested_at:
-                found.append(key)
-            elif best < now:
-                wake = rested_at if wake is None else min(wake, rested_at)
-        return frozenset(found), wake
 
     def _live(self, record: SubCluster) -> SubCluster:
         """The record with what is known this moment; one of which too little is known, or that just

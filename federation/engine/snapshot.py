@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from federation.contracts.driver import Capabilities, WorkloadState
 from federation.contracts.runtime import Runtime
 from federation.engine.cache import Cache
+from federation.engine.judging import Judgement
 from federation.engine.links import SubClusterLink
-from federation.engine.situation import Judgement, Surroundings
+from federation.engine.situation import Surroundings
 from federation.model.meta import Key
 from federation.model.offers import Offer
 from federation.model.subcluster import SubCluster

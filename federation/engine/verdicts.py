@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from federation.engine.cache import Cache
-from federation.engine.situation import Verdict
+from federation.engine.judging import Verdict
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 

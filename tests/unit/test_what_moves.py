@@ -269,3 +269,31 @@ def test_a_paused_move_stays_where_it_is_until_it_is_resumed() -> None:
     story.change(Migration, move.metadata.name, paused=False)
     story.wait(20.0)
     assert story.moves()[0].status.phase == "Succeeded"
+
+
+def _cheaper_far(**rules: object) -> Story:
+    story = Story(ServiceSpec("web", 2))
+    story.policy("thrift", selector={}, migration={"mode": "automatic", **rules}, precedence=10)
+    story.change(SubCluster, "far", pricing={"cpu_hour": 0.008, "memory_gib_hour": 0.0})
+    return story
+
+
+def test_a_move_for_cost_has_to_save_what_the_policy_asks_for() -> None:
+    story = _cheaper_far(min_savings="50%")
+    story.wait(60.0)
+    assert not story.moves()
+    story.change(SubCluster, "far", pricing={"cpu_hour": 0.002, "memory_gib_hour": 0.0})
+    story.wait(300.0)
+    assert story.runs("web") == {"far": 2}
+    assert _reasons(story) == {"Cost"}
+
+
+def test_a_move_for_cost_waits_for_its_cooldown() -> None:
+    story = _cheaper_far(cooldown="3m")
+    story.wait(150.0)
+    assert story.runs("web") == {"far": 2}
+    story.change(SubCluster, "near", pricing={"cpu_hour": 0.001, "memory_gib_hour": 0.0})
+    story.wait(20.0)
+    assert story.runs("web") == {"far": 2}
+    story.wait(320.0)
+    assert story.runs("web") == {"near": 2}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from federation.engine.situation import Situation, Verdict
+from federation.engine.judging import Situation, Verdict
 from federation.model.microservice import Microservice
 from federation.model.policy import Policy
 
