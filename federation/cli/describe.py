@@ -26,6 +26,7 @@ _PAGES = {
     "ClusterPlacementPolicy": "policy:show_policy",
     "Gateway": "policy:show_gateway",
     "Event": "policy:show_event",
+    "Revision": "policy:show_revision",
 }
 
 

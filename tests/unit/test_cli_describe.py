@@ -12,12 +12,13 @@ from commandline import Roam, a_policy, an_event, golden, transcript
 from serving import BASE, NOW, SECRET, Served
 
 from federation.cli.describing.settings import settings_of
+from federation.cli.kinds import KINDS
 from federation.cli.main import main
 from federation.contracts.store import Create, Replace
 from federation.model.event import Event, Regarding
 from federation.model.meta import Key, Metadata
 from federation.model.migration import Migration, MigrationSpec, MigrationStatus, PhaseEntry
-from federation.model.placement import Overtaken, Placement, Running
+from federation.model.placement import Overtaken, Placement, Rollout, Running
 
 
 @pytest.fixture
@@ -105,6 +106,20 @@ def test_several_and_what_is_not_there(moving: Served, roam: Roam) -> None:
     assert err == "roam: error: microservice shop/crt does not exist; did you mean cart?\n"
     assert roam("describe", "gw")[2] == "No gateways found in namespace default.\n"
     assert roam("describe", "ms", "-A", "-l", "app=cart")[1].count("Workload:") == 1
+
+
+def test_a_rollout_under_way_and_its_revision(moving: Served, roam: Roam) -> None:
+    placement = moving.store.get(Placement, Key("shop", "cart"))
+    running = (Running(subcluster="onprem", replicas=3, ready=2, updated=1),)
+    rollout = Rollout(generation=2, replicas=2, updated=1, ready=1, old=1, since=NOW + 100)
+    status = placement.status.model_copy(update={"running": running, "rollout": rollout})
+    moving.store.write([Replace(placement.model_copy(update={"status": status}))], now=NOW)
+    out = roam("describe", "ms", "cart", "-n", "shop")[1]
+    assert "50%  1/2 ready with the new template, 1 old left, last step 50s ago" in out
+    assert "2/2     1/2" in out
+    for kind in KINDS:
+        assert roam("describe", kind.plural, "-A")[0] == 0
+        assert roam("get", kind.plural, "-A")[0] == 0
 
 
 def test_pages_fit_narrow_terminals(moving: Served, roam: Roam, monkeypatch: pytest.MonkeyPatch) -> None:

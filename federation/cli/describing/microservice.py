@@ -10,7 +10,7 @@ from federation.cli.describing.facts import Facts, count, show_conditions, show_
 from federation.cli.describing.migration import show_progress
 from federation.cli.describing.settings import settings_of
 from federation.cli.moving import is_open
-from federation.cli.sheet import Sheet
+from federation.cli.sheet import Sheet, bar
 from federation.model.podtemplate import requests
 
 Object = Mapping[str, Any]
@@ -49,6 +49,9 @@ def _show_spec(sheet: Sheet, service: Object, facts: Facts) -> None:
     sheet.field(
         "Workload", f"{spec['workload']}, {count(spec['replicas'], 'replica')}, {kept} whatever Roam does, {state}"
     )
+    recorded = service["status"].get("revision") or {}
+    if recorded.get("number"):
+        sheet.field("Revision", f"{recorded['number']} ({recorded['content']}); all with roam rollout history")
     asked = requests(spec["template"])
     sheet.field("Requests", f"{asked.cpu_cores:g} CPU, {asked.memory_bytes / _GIB:.3g}Gi memory each")
     for one in (spec["template"].get("spec") or {}).get("containers") or ():
@@ -95,12 +98,13 @@ def show_placement(sheet: Sheet, placement: Object, facts: Facts) -> None:
     running = {one["subcluster"]: one for one in status["running"]}
     rows = [_place(name, committed.get(name, 0), running.get(name)) for name in sorted({*committed, *running})]
     if rows:
-        titles = ("SUB-CLUSTER", "WANTED", "RUNNING", "READY", "REVISION", "MESSAGE")
+        titles = ("SUB-CLUSTER", "WANTED", "RUNNING", "READY", "UPDATED", "MESSAGE")
         sheet.table(titles, rows)
     elif spec.get("stopped"):
         sheet.line("stopped by a rule: no place that it permits was left", how="yellow")
     else:
         sheet.line("runs nowhere", how="red")
+    _show_rollout(sheet, status.get("rollout"), facts)
     _show_proposal(sheet, status.get("proposed"), spec["targets"])
     if status.get("overtaken"):
         sheet.heading("May not stay")
@@ -113,8 +117,18 @@ def _place(name: str, wanted: int, running: Object | None) -> tuple[str, ...]:
     if running is None:
         return (name, str(wanted), "0", f"0/{wanted}", "", "")
     of = wanted or running["replicas"]
-    revision = str(running.get("revision") or "")[:10]
-    return (name, str(wanted), str(running["replicas"]), f"{running['ready']}/{of}", revision, running["message"])
+    updated = running.get("updated", 0)
+    behind = f"{updated}/{of}" if 0 < updated < of else ""
+    return (name, str(wanted), str(running["replicas"]), f"{running['ready']}/{of}", behind, running["message"])
+
+
+def _show_rollout(sheet: Sheet, rollout: Object | None, facts: Facts) -> None:
+    """How far a template that is on its way has come."""
+    if rollout and not rollout["done"] and rollout["replicas"]:
+        share = bar(rollout["ready"] / rollout["replicas"])
+        old = f", {rollout['old']} old left" if rollout["old"] else ""
+        text = f"{rollout['ready']}/{rollout['replicas']} ready with the new template{old}"
+        sheet.line(f"{share}  {text}, last step {facts.ago(rollout['since'])} ago", how="yellow")
 
 
 def _show_proposal(sheet: Sheet, proposed: Object | None, targets: list[Object]) -> None:

@@ -78,3 +78,16 @@ def show_event(sheet: Sheet, event: Object, facts: Facts) -> None:
     sheet.field("Time", f"{event['eventTime']} ({facts.ago(event['eventTime'])} ago)")
     sheet.field("Count", event["count"])
     sheet.field("Message", event["message"])
+
+
+def show_revision(sheet: Sheet, revision: Object, facts: Facts) -> None:
+    """The page of an entry of a microservice's history."""
+    show_head(sheet, revision, facts)
+    spec = revision["spec"]
+    sheet.field("Service", spec["service"])
+    sheet.field("Number", f"{spec['number']} ({spec['content']})")
+    sheet.field("Cause", spec["cause"])
+    for one in (spec["template"].get("spec") or {}).get("containers") or ():
+        sheet.field("Container", f"{one.get('name')}: {one.get('image') or 'no image'}")
+    carried = [f"{one.get('kind')} {one['metadata'].get('name')}" for one in spec["objects"] if one.get("metadata")]
+    sheet.field("Objects", ", ".join(carried))
