@@ -17,12 +17,12 @@ from federation.testing.fuzzing.mutation import spoiled_text
 
 
 def test_random_requests_and_manifests() -> None:
-    report = run(6_000, seed=0)
+    report = run(4_000, seed=0)
     assert report.failures == []
     # It would show nothing if all of it were refused.
     for outcome in ("POST 201", "PUT 200", "PATCH 200", "DELETE 200", "GET 200", "manifest read"):
-        assert report.outcomes[outcome] > 3, report.outcomes
-    assert report.outcomes["POST 403"] > 10
+        assert report.outcomes[outcome] > 2, report.outcomes
+    assert report.outcomes["POST 403"] > 3
 
 
 def test_the_same_seed_is_the_same_campaign(capsys: pytest.CaptureFixture[str]) -> None:
