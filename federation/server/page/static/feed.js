@@ -49,6 +49,7 @@ export class Feed {
         }
         if (error.code === 410) {
           since = 0;
+          await this.#pause(FIRST_WAIT_MS);
           continue;
         }
         const pause = Math.max(wait * (0.75 + Math.random() / 2), (error.retryAfterS ?? 0) * 1000);
@@ -69,8 +70,7 @@ export class Feed {
         for (const item of items) keys.add(keyOf(item));
         this.#store.take(plural, items);
       }, signal));
-      // Events are a window on what is newest, and forget by themselves.
-      if (plural !== "events") this.#store.keepOnly(plural, keys);
+      this.#store.keepOnly(plural, keys);
     }
     return Math.min(...versions);
   }

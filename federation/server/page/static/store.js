@@ -23,9 +23,9 @@ export class Store {
     this.usageRevision = 0;
   }
 
-  /** Take a page of a list. */
+  /** Take a page of a list. It counts whatever was known before: the server's store may have been restored. */
   take(plural, items) {
-    for (const item of items) this.#put(plural, item);
+    for (const item of items) this.#objects[plural].set(keyOf(item), item);
     this.#touch(plural);
     if (plural === "events") this.#forgetEvents();
     this.#changed(plural, null, "");
@@ -45,7 +45,7 @@ export class Store {
     const old = this.#objects[plural].get(keyOf(object));
     if (old && versionOf(old) >= versionOf(object)) return;
     if (type === "DELETED") this.#objects[plural].delete(keyOf(object));
-    else this.#put(plural, object);
+    else this.#objects[plural].set(keyOf(object), object);
     this.#touch(plural);
     if (plural === "events") this.#forgetEvents();
     this.#changed(plural, object, type);
@@ -114,11 +114,6 @@ export class Store {
 
   #sorted(plural) {
     return [...this.#objects[plural].entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
-  }
-
-  #put(plural, object) {
-    const old = this.#objects[plural].get(keyOf(object));
-    if (!old || versionOf(old) <= versionOf(object)) this.#objects[plural].set(keyOf(object), object);
   }
 
   #touch(plural) { this.#revisions[plural] += 1; }
