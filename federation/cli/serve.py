@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from argparse import ArgumentParser
 from pathlib import Path
@@ -59,15 +58,17 @@ def configure(parser: ArgumentParser) -> None:
         "--write-context", action="store_true", help="make it the server that commands with this home talk to"
     )
     parser.add_argument("--log-level", choices=_LEVELS, default="warning", help="to stderr (default: %(default)s)")
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), help="default: text on a terminal, otherwise a JSON object a line"
+    )
 
 
 def run(args: Any) -> int:
     """Serve until a signal comes."""
     from federation.server.controller import ServeOptions, serve
+    from federation.server.logs import set_up
 
-    logging.basicConfig(
-        level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
+    set_up(args.log_level, args.log_format)
     folder = (args.home or home()).expanduser().absolute()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

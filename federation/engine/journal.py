@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -14,6 +15,7 @@ from federation.model.event import Event, Regarding
 from federation.model.meta import Key, Metadata, Resource
 from federation.model.migration import Migration
 
+_LOG = logging.getLogger(__name__)
 FLUSH_BATCH = 200
 """Status writes per transaction: large enough to amortise the disk's sync, small enough not to hold the store."""
 
@@ -91,6 +93,7 @@ class Journal:
     def make_event(self, about: Resource, reason: str, message: str, *, warning: bool = False) -> Event:
         """The event, for writing it in one transaction with what it tells of."""
         now = self._runtime.now()
+        _LOG.info("%s: %s", reason, message, extra={"about": (type(about).kind_name, *about.key)})
         return Event(
             metadata=Metadata(
                 name=f"{about.metadata.name}.{self._runtime.uid()}",

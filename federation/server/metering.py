@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,8 +17,10 @@ from federation.errors import FederationError
 from federation.model.kinds import BY_PLURAL
 from federation.model.meta import API_VERSION, Resource
 from federation.model.subcluster import Gateway, SubCluster
+from federation.server import logs
 from federation.server.app import Api
 from federation.server.metrics import Metrics, stopwatch
+from federation.server.requests import request_id
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -26,6 +29,8 @@ T = TypeVar("T")
 _ROOT = f"/apis/{API_VERSION}/"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _PAGES = frozenset({"healthz", "livez", "readyz", "metrics", "version", "api", "apis", "openapi", "page"})
+_PROBES = frozenset({"healthz", "livez", "readyz", "metrics"})
+_LOG = logging.getLogger(__name__)
 Tell = Callable[[str, str, float], None]
 """Verb, outcome, seconds."""
 
@@ -62,17 +67,28 @@ def _metered(call: Callable[..., T], verb: str, tell: Tell) -> Callable[..., T]:
 
 
 def metered_plugins(plugins: Plugins, metrics: Metrics) -> Plugins:
-    """`plugins` whose drivers and gateways are timed by the name of their record."""
+    """`plugins` whose drivers and gateways are timed by the name of their record; calls that fail are logged."""
 
     def open_driver(record: SubCluster) -> SubClusterDriver:
-        name, driver = record.metadata.name, plugins.open_driver(record)
-        verbs = frozenset({"offers", "observe", "apply", "delete"})
-        found: Any = Metered(driver, verbs, lambda *told: metrics.driver_call(name, *told))
+        name = record.metadata.name
+
+        def tell(verb: str, outcome: str, seconds: float) -> None:
+            metrics.driver_call(name, verb, outcome, seconds)
+            if outcome != "ok":
+                _LOG.info("%s: %s after %.3f s", verb, outcome, seconds, extra={"subcluster": name})
+
+        found: Any = Metered(plugins.open_driver(record), frozenset({"offers", "observe", "apply", "delete"}), tell)
         return found  # type: ignore[no-any-return]
 
     def open_gateway(record: Gateway) -> GatewayHandle:
-        name, gateway = record.metadata.name, plugins.open_gateway(record)
-        found: Any = Metered(gateway, frozenset({"apply", "observe"}), lambda *told: metrics.gateway_call(name, *told))
+        name = record.metadata.name
+
+        def tell(verb: str, outcome: str, seconds: float) -> None:
+            metrics.gateway_call(name, verb, outcome, seconds)
+            if outcome != "ok":
+                _LOG.info("%s: %s after %.3f s", verb, outcome, seconds, extra={"about": ("Gateway", "", name)})
+
+        found: Any = Metered(plugins.open_gateway(record), frozenset({"apply", "observe"}), tell)
         return found  # type: ignore[no-any-return]
 
     return replace(plugins, open_driver=open_driver, open_gateway=open_gateway)
@@ -103,13 +119,18 @@ class MeteredApi:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         elapsed = stopwatch()
+        environ["HTTP_X_REQUEST_ID"] = id = request_id(environ)
+        logs.request.set(id)
         method = str(environ.get("REQUEST_METHOD", ""))
         verb = method if method in _METHODS else "other"
         resource = resource_of(str(environ.get("PATH_INFO", "")))
 
         def start(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             code = line[:3]
-            self.metrics.request(verb, resource, int(code) if code.isdigit() else HTTPStatus.OK, elapsed())
+            took_s = elapsed()
+            self.metrics.request(verb, resource, int(code) if code.isdigit() else HTTPStatus.OK, took_s)
+            if resource not in _PROBES:
+                _LOG.info("%s %s: %s after %.1f ms", verb, resource, code, took_s * 1e3)
             return start_response(line, headers, exc_info) if exc_info else start_response(line, headers)
 
         return self.api(environ, start)
