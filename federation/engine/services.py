@@ -24,6 +24,9 @@ from federation.reconcile.desired import desired_replicas, min_available, moved_
 from federation.reconcile.migration import Advance, MigrationFacts, plan_migration, refuse_migration, waits_until
 from federation.reconcile.routing import RoutingFacts, load_on, plan_routes
 
+PARTING_S = 2.0
+"""How long a deleted microservice goes on after it was taken out of every route, for what is in flight."""
+
 
 class Rules(Protocol):
     """What the newest decision says about places, for one service."""
@@ -65,6 +68,7 @@ class ServiceReconciler:
         self._world = world
         self._outbox: dict[Key, list[Callable[[], None]]] = {}
         self._routed: dict[Key, object] = {}
+        self._parting: dict[Key, float] = {}
 
     def send(self) -> None:
         """Send the steps of the passes so far; to be called once their events are stored."""
@@ -98,6 +102,9 @@ class ServiceReconciler:
             self._clear(key)
         now = world.runtime.now()
         times = [waits_until(migration, now)] if migration is not None else []
+        if service is None and key in self._parting:
+            left_s = self._parting[key] + PARTING_S - world.runtime.monotonic()
+            times.append(now + left_s if left_s > 0 else None)
         if service is not None and placement is not None:
             times.append(look_again_at(service, _latest(world.journal, placement), now))
         return min((time for time in times if time is not None), default=None)
@@ -126,7 +133,9 @@ class ServiceReconciler:
         self, key: Key, service: Microservice | None, placement: Placement | None, migration: Migration | None
     ) -> None:
         gateways = self._world.gateways.values()
-        if service is None:
+        if service is not None:
+            self._parting.pop(key, None)
+        else:
             self._routed.pop(key, None)
             for gateway in gateways:
                 gateway.put(key, ())
@@ -285,7 +294,8 @@ class ServiceReconciler:
         if not self._settled(key):
             return False
         if service is None:
-            return True
+            now = self._world.runtime.monotonic()
+            return now >= self._parting.setdefault(key, now) + PARTING_S
         if placement is None or not wanted:
             return service.spec.replicas == 0 or (placement is not None and placement.spec.stopped)
         ready = sum(ready_replicas(state) for name, state in self._states(key).items() if name in wanted)
@@ -307,6 +317,7 @@ class ServiceReconciler:
     def _clear(self, key: Key) -> None:
         """Remove the placement of a microservice that is gone, once no copy is left where Roam can look."""
         if not any(key in link.workloads for link in self._world.links.values()):
+            self._parting.pop(key, None)
             self._world.journal.write([Delete(Placement, key)])
 
     # Reporting

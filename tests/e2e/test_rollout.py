@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -150,3 +153,67 @@ def test_a_template_that_does_not_work_stops_and_can_be_mended(client: Client) -
         assert (rollout["updated"], rollout["ready"], rollout["old"]) == (1, 0, 2)
         generation = int(client.patch(path, {"spec": {"template": before}})["metadata"]["generation"])
         wait_for("mended", lambda: rolled_out(client, "frontend", generation))
+
+
+SLOW = """
+import http.server, os, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/slow":
+            time.sleep(1.5)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+http.server.ThreadingHTTPServer((os.environ["POD_IP"], 8080), Handler).serve_forever()
+"""
+
+
+def slow_service() -> dict[str, Any]:
+    """One that ends at once when it is told to, whatever it is doing."""
+    container = {
+        "name": "main",
+        "command": ["python3", "-c", SLOW],
+        "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}},
+    }
+    return {
+        "apiVersion": "roam.federation/v1alpha1",
+        "kind": "Microservice",
+        "metadata": {"name": "slow", "namespace": "other"},
+        "spec": {
+            "template": {"spec": {"containers": [container]}},
+            "ports": [{"port": 80, "targetPort": "http", "protocol": "http"}],
+        },
+    }
+
+
+def test_what_is_in_flight_when_a_service_is_deleted_is_answered(client: Client) -> None:
+    path = path_of("microservices", "other", "slow")
+    client.apply([slow_service()])
+
+    def serves() -> bool:
+        ports = client.get(path)["status"]["gatewayPorts"]
+        with contextlib.suppress(OSError):
+            return bool(ports) and ask(ports["80"], "/")[0] == 200
+        return False
+
+    wait_for("it serves", serves)
+    port = client.get(path)["status"]["gatewayPorts"]["80"]
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(ask, port, "/slow") for _ in range(4)]
+        time.sleep(0.3)  # all are in flight by then; an answer takes 1.5 s
+        client.delete(path)
+        assert [answer.result(10) for answer in answers] == [(200, b"ok")] * 4
+    wait_for("all of it is gone", lambda: not client.items("placements", "other")[0])
+
+
+def ask(port: int, page: str) -> tuple[int, bytes]:
+    """What the edge's gateway answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", page)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
