@@ -95,7 +95,7 @@ def fail_missing(found: Iterable[Found]) -> None:
 
 
 def _missing(client: Client, kind: Kind, namespace: str | None, name: str) -> str:
-    from federation.model.nearest import nearest
+    from federation.model.nearest import suggestion
 
     where = f"{namespace}/{name}" if namespace else name
     text = f"{kind.singular} {where} does not exist"
@@ -105,5 +105,5 @@ def _missing(client: Client, kind: Kind, namespace: str | None, name: str) -> st
     elsewhere = sorted(space for space, other in places if other == name)
     if elsewhere:
         return f"{text}; there is one in {', '.join(elsewhere)} (choose with -n)"
-    close = nearest(name, [other for space, other in places if space == (namespace or "")])
-    return f"{text}; did you mean {close[0]}?" if close else text
+    near = [other for space, other in places if space == (namespace or "")]
+    return f"{text}; {suggestion(name, near)}" if near else text

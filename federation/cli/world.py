@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from federation.cli.client import Client
 from federation.cli.output import note
-from federation.errors import FederationError, InvalidInput
+from federation.errors import FederationError, NotFound
 from federation.model.kinds import BY_KIND
 from federation.model.meta import Key, Resource
 
@@ -76,20 +76,21 @@ def overlay(stored: Iterable[Resource], new: Iterable[Resource]) -> tuple[Resour
 
 
 def find_service(resources: Iterable[Resource], key: Key) -> Resource:
-    """The microservice of that key. Raises: InvalidInput with the nearest name, or the namespace it is in."""
+    """The microservice of that key. Raises: NotFound with the nearest name, or the namespace it is in."""
     services = {each.key: each for each in resources if each.kind_name == "Microservice"}
     if key not in services:
         raise unknown_service(key, services)
     return services[key]
 
 
-def unknown_service(key: Key, known: Iterable[Key]) -> InvalidInput:
+def unknown_service(key: Key, known: Iterable[Key]) -> NotFound:
     """The error for a service that is not there."""
     from federation.model.nearest import suggestion
 
     keys = sorted(known)
-    elsewhere = [str(other) for other in keys if other.name == key.name]
+    text = f"microservice {key} does not exist"
+    elsewhere = [other.namespace for other in keys if other.name == key.name]
     if elsewhere:
-        return InvalidInput(f"no service {key}; there is {', '.join(elsewhere)} (choose with -n)")
-    names = [other.name for other in keys if other.namespace == key.namespace]
-    return InvalidInput(f"no service {key}; {suggestion(key.name, names or [str(other) for other in keys])}")
+        return NotFound(f"{text}; there is one in {', '.join(elsewhere)} (choose with -n)")
+    near = [other.name for other in keys if other.namespace == key.namespace]
+    return NotFound(f"{text}; {suggestion(key.name, near)}" if near else text)

@@ -103,7 +103,7 @@ def test_several_and_what_is_not_there(moving: Served, roam: Roam) -> None:
     assert (code, out.count("Selects:"), err) == (0, 3, "")
     code, out, err = roam("describe", "ms", "crt", "db", "-n", "shop")
     assert (code, out.count("Workload:")) == (1, 1)
-    assert err == "roam: error: microservice shop/crt does not exist; did you mean cart?\n"
+    assert err == "roam: error: microservice shop/crt does not exist; did you mean `cart`?\n"
     assert roam("describe", "gw")[2] == "No gateways found in namespace default.\n"
     assert roam("describe", "ms", "-A", "-l", "app=cart")[1].count("Workload:") == 1
 
