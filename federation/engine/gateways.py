@@ -210,7 +210,7 @@ class GatewayLink:
         else:
             self.failure, self.state = "", state
             self._dirty = self._dirty or self._drifted(state, now)
-            if was_failing:
+            if was_failing or before != "Healthy":
                 self._backoff = None  # it answers again: no reason to let it go on with an old table
             self.pulse = answered(self.pulse, now)
             # All gateways in one rhythm: what hangs on several of them is then looked at once, not once for each.

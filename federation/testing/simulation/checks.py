@@ -30,7 +30,7 @@ NEWS_S = 1.0
 FAULT_NOTICE_S = 8.0
 """How long a fault may stay unnoticed: the detection window of a silent sub-cluster, and a slow answer."""
 GATEWAY_WINDOW_S = 5.0
-GATEWAY_NEWS_S = 7.0
+GATEWAY_NEWS_S = 6.5
 """How long after a gateway can be reached again it may have its old table: a call that hangs until its deadline, the
 pause after it, a slow look, and a slow hand-over."""
 STALE_S = 30.0
