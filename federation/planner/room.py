@@ -16,6 +16,8 @@ CHAIN_DEPTH = 3
 """How many services may have to move on, one for another, so that one more finds room."""
 CHAIN_PUTS = 4000
 """How many placements may be tried in all to find room."""
+NEAR_PER_PUT = 8
+"""How many looks at a neighbour count as one placement."""
 TRIED_OPTIONS = 8
 """How many of a service's options are tried by force."""
 
@@ -54,12 +56,12 @@ def _size(problem: Problem) -> Floats:
     return np.asarray((whole / np.where(finite > 0, finite, np.inf)).max(axis=1, initial=0.0))
 
 
-def make_room(state: State) -> int:
+def make_room(state: State, puts: int = CHAIN_PUTS) -> int:
     """Move placed services on so that those left out find room, the first class first; where that does not do, those
     of later classes give up their place. Returns for how many that worked; nothing of an earlier class, and nothing
-    that runs and may stay, loses its place for it."""
+    that runs and may stay, loses its place for it. Tries no more than so many placements by force."""
     asking = state.problem.classes[1]
-    chain = _Chain(state)
+    chain = _Chain(state, puts)
     placed = 0
     for each in np.unique(asking).tolist() if lacking(state).any() else ():
         for yielding in (False, True):
@@ -77,9 +79,9 @@ class _Chain:
 
     Yielding, those of a later class than the first service's need not find another place."""
 
-    def __init__(self, state: State):
+    def __init__(self, state: State, puts: int):
         self._state = state
-        self._puts = CHAIN_PUTS
+        self._puts = puts
         self._classes, self._asking = state.problem.classes
         self._yields: Bools = np.zeros(len(self._classes), dtype=bool)
         self.log: list[tuple[int, Ints]] = []
@@ -118,6 +120,9 @@ class _Chain:
 
     def _force(self, service: int, row: Ints, standing: frozenset[int], depth: int) -> bool:
         state = self._state
+        self._puts -= 1
+        if self._puts <= 0:
+            return False
         victims = self._limited(service, row)
         if any(v in standing or state.problem.fixed[v] for v in victims):
             return False
@@ -153,16 +158,11 @@ class _Chain:
         state = self._state
         if state.rows_unblocked(service, row[None])[0]:
             return []
-        result = []
-        for other in state.neighbours(service):
-            if not state.placed(other) or other == service:
-                continue
-            there = state.counts[other].copy()
-            state.put(service, row)
-            bad = not state.rows_unblocked(other, there[None])[0]
-            state.put(service, np.zeros_like(row))
-            if bad:
-                result.append(other)
+        near = [other for other in state.neighbours(service) if state.placed(other) and other != service]
+        state.put(service, row)
+        result = [other for other in near if not state.rows_unblocked(other, state.counts[other][None])[0]]
+        state.put(service, np.zeros_like(row))
+        self._puts -= len(near) // NEAR_PER_PUT
         return result
 
     def _short(self, service: int, row: Ints) -> Floats:

@@ -33,7 +33,8 @@ NODES_PER_SERVICE = 8
 SETTLED_NODES = 2000
 """Of these, how many may go to parts of which nothing is new."""
 ROOM_ROUNDS = 3
-"""How often room is looked for at the end."""
+LAST_PUTS = 1000
+"""How often room is looked for at the end, and how many placements may be tried by force for it each time."""
 CLIMBS = 3
 """How often the cheapest placement within everybody's preference is looked for."""
 WHOLE_SERVICES = 18
@@ -110,7 +111,7 @@ def _optimise(state: State) -> float:
     if not whole:
         improve(state)
     for _ in range(ROOM_ROUNDS):
-        if not make_room(state):
+        if not make_room(state, LAST_PUTS):
             break
         whole = False
     return _bound(state, parts, proven, whole=whole)

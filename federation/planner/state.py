@@ -112,19 +112,25 @@ class State:
             return result
         problem = self.problem
         near = rows > 0
-        for call in self._out[service]:
-            barrier, callee = int(problem.barrier[call]), self.share[problem.callee[call]] > 0
-            if barrier >= 0:
-                broken = _broken(problem.forbidden[barrier], callee)
-                result &= ~(near & broken[None]).any(axis=1)
-        for call in self._in[service]:
-            barrier, caller = int(problem.barrier[call]), self.share[problem.caller[call]] > 0
-            if barrier >= 0 and caller.any():
-                forbidden = problem.forbidden[barrier]
+        for barrier, calls in self._by_barrier(self._out[service]):
+            forbidden: Bools = problem.forbidden[barrier]
+            callee: Bools = self.share[problem.callee[calls]] > 0
+            beyond = callee.astype(np.int64) @ forbidden.T.astype(np.int64) > 0
+            broken: Bools = np.asarray(np.where(callee, np.diag(forbidden)[None], beyond).any(axis=0))
+            result &= ~(near & broken[None]).any(axis=1)
+        for barrier, calls in self._by_barrier(self._in[service]):
+            forbidden = problem.forbidden[barrier]
+            caller: Bools = np.asarray((self.share[problem.caller[calls]] > 0).any(axis=0))
+            if caller.any():
                 far = (near.astype(np.int64) @ forbidden.T.astype(np.int64)) > 0
                 broken_rows = np.where(near, np.diag(forbidden)[None], far)
                 result &= ~(broken_rows & caller[None]).any(axis=1)
         return result
+
+    def _by_barrier(self, calls: Ints) -> list[tuple[int, Ints]]:
+        """The calls that have a hard limit, those with the same limits together."""
+        barriers = self.problem.barrier[calls]
+        return [(each, calls[barriers == each]) for each in sorted(set(barriers.tolist())) if each >= 0]
 
     def spend_allows(self, service: int, row: Ints) -> bool:
         """Whether every spending limit holds, or is at least not overrun further, with the service so placed."""
@@ -247,14 +253,10 @@ class State:
         if not used.any():
             return
         problem = self.problem
-        for call in self._in[service]:
-            barrier = int(problem.barrier[call])
-            if barrier >= 0:
-                self.blocked[problem.caller[call]] += by * _broken(problem.forbidden[barrier], used)
-        for call in self._out[service]:
-            barrier = int(problem.barrier[call])
-            if barrier >= 0:
-                self.blocked[problem.callee[call]] += by * problem.forbidden[barrier][used].any(axis=0)
+        for barrier, calls in self._by_barrier(self._in[service]):
+            np.add.at(self.blocked, problem.caller[calls], by * _broken(problem.forbidden[barrier], used))
+        for barrier, calls in self._by_barrier(self._out[service]):
+            np.add.at(self.blocked, problem.callee[calls], by * problem.forbidden[barrier][used].any(axis=0))
 
     def neighbours(self, service: int) -> list[int]:
         """The services it calls or is called by, each once, in order."""
