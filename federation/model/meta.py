@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal, NamedTuple
@@ -34,6 +35,9 @@ Natural = Annotated[StrictInt, Field(ge=0, le=1_000_000)]
 """A whole number >= 0, with a bound no real fleet reaches."""
 PortNumber = Annotated[StrictInt, Field(ge=1, le=65535)]
 Json = JsonValue
+
+_FIRST_TIME, _LAST_TIME = -1e10, 253_402_300_799.0
+"""Times that RFC 3339 can write, in seconds since 1970: somewhere in the 17th century, and the last second of 9999."""
 
 
 def _name(value: str) -> str:
@@ -68,11 +72,16 @@ def _label_value(value: str) -> str:
 
 
 def _timestamp(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str):
-        return datetime.fromisoformat(value).timestamp()
-    raise ValueError(f"{value!r} is not a time; write RFC 3339 such as 2026-01-31T12:00:00Z")
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = float(value)
+        else:
+            seconds = datetime.fromisoformat(value if isinstance(value, str) else "").timestamp()
+    except (ValueError, OverflowError):
+        seconds = math.nan
+    if not _FIRST_TIME <= seconds <= _LAST_TIME:
+        raise ValueError(f"{str(value)[:40]!r} is not a time; write RFC 3339 such as 2026-01-31T12:00:00Z")
+    return seconds
 
 
 def format_time(seconds: float) -> str:

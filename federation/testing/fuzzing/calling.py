@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -65,10 +66,8 @@ def call(application: Application, request: Call, *, most_pieces: int = 1) -> Re
     try:
         headers = dict(started[0][1])
         streams = "Content-Length" not in headers
-        for count, piece in enumerate(pieces, start=1):
+        for piece in islice(pieces, most_pieces if streams else None):
             parts.append(piece)
-            if streams and count >= most_pieces:
-                break
     finally:
         close = getattr(pieces, "close", None)
         if close is not None:

@@ -159,6 +159,23 @@ def _read(random: Random) -> Call:
     return Call(method, path + query, _headers(random), body)
 
 
+def _added(random: Random) -> Call:
+    """What modules add beside the objects."""
+    name = random.choice(("cart", "cart", "a", "b", "nobody"))
+    service = f"{BASE}/namespaces/shop/microservices/{name}"
+    method, path, body = random.choice(
+        (
+            ("GET", f"{service}/candidates", None),
+            ("POST", f"{service}/rollback", random.choice(({}, {"revision": random.choice((1, 2))}, weird(random)))),
+            ("GET", f"{BASE}/fleet", None),
+            ("GET", f"{BASE}/feed?kinds={random.choice(('placements,events', 'x', '', ','))}", None),
+            ("GET", "/metrics", None),
+            ("GET", random.choice(("/page/app.js", "/page/../x", "/page/", "/")), None),
+        )
+    )
+    return Call(method, path, _headers(random), b"" if body is None else as_json(body, random))
+
+
 def _collection(document: Mapping[str, Any], random: Random) -> str:
     kind = BY_KIND[document["kind"]]
     namespace = random.choice(("shop",) * 19 + ("default",))
@@ -195,4 +212,4 @@ def _headers(random: Random, media_type: str = "application/json") -> dict[str, 
     return headers
 
 
-_MAKERS: Final = (_wild, _write, _write, _write, _apply, _apply, _json_patch, _read)
+_MAKERS: Final = (*(_wild, _write, _write, _write, _apply, _apply, _json_patch, _read) * 4, _added)
