@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -109,13 +109,6 @@ def print_objects(items: Sequence[Mapping[str, Any]], output: str, *, single: bo
 def title_of(item: Mapping[str, Any]) -> str:
     """`kind/name`."""
     return f"{str(item['kind']).lower()}/{item['metadata']['name']}"
-
-
-def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, header: bool = True) -> None:
-    """As `federation.cli.table.print_table`."""
-    from federation.cli.table import print_table as show
-
-    show(titles, rows, header=header)
 
 
 def printable(text: str) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 from federation.cli import clock
 from federation.cli.client import Client, path_of
 from federation.cli.columns import age
-from federation.cli.output import print_json, print_table, print_yaml
+from federation.cli.output import print_json, print_yaml
 from federation.cli.parsing import add_connection, add_namespace, add_output, add_timeout, connect, split_name
 from federation.cli.rolling import HOPELESS, Standing, standing
+from federation.cli.table import print_table
 from federation.cli.waiting import wait_until
 from federation.errors import FederationError, InvalidInput, NotFound, TimedOut, Unplaceable
 

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from federation.cli.output import note, print_json, print_table
+from federation.cli.output import note, print_json
 from federation.cli.parsing import home
+from federation.cli.table import print_table
 from federation.errors import InvalidInput
 
 if TYPE_CHECKING:
