@@ -61,22 +61,22 @@ class Explainer:
     def reasons(self, service: int) -> tuple[str, ...]:
         """The choice against the next best, how far down the order of preference it is, and a summary of who is out;
         for an unplaced service the summary only."""
-        found = []
-        if self.state.placed(service):
-            found.append(self._choice(service))
-        if self.state.placed(service) and self._missing(service):
+        found = self._place(service) if self.state.placed(service) else []
+        summary = self._summary(service)
+        if summary:
+            found.append(summary)
+        return tuple(found)
+
+    def _place(self, service: int) -> list[str]:
+        """Why it stands where it stands, what of it has no room, and which preference and ties that keeps."""
+        found = [self._choice(service)]
+        if self._missing(service):
             replicas = int(self.request.problem.replicas[service])
             found.append(
                 f"room for {replicas - self._missing(service)} of {replicas} replicas only: those that run stay"
             )
         preferred = self._preferred(service)
-        if preferred:
-            found.append(preferred)
-        found += self._tied(service)
-        summary = self._summary(service)
-        if summary:
-            found.append(summary)
-        return tuple(found)
+        return [*found, *([preferred] if preferred else []), *self._tied(service)]
 
     def verdict(self, service: int) -> Literal["placed", "denied", "full"]:
         """Placed; or full, where only room lacks somewhere, for all or some of the replicas; or denied."""
@@ -139,7 +139,11 @@ class Explainer:
             terms = self.ledger.terms_now(service)
             cost = round(fsum(terms.values()), DIGITS)
             return Candidate(
-                subcluster=name, verdict="chosen", cost_usd_per_hour=cost, terms=terms, reasons=(self._choice(service),)
+                subcluster=name,
+                verdict="chosen",
+                cost_usd_per_hour=cost,
+                terms=terms,
+                reasons=tuple(self._place(service)),
             )
         out = self.obstacles(service, subcluster)
         if out is not None:
@@ -193,8 +197,6 @@ class Explainer:
 
     def _tied(self, service: int) -> list[str]:
         """What it runs with or apart from, and what of that is broken where it is held."""
-        if not self.state.placed(service):
-            return []
         view, ties, counts = self.request.view, self.request.ties_of.get(service, ()), self.state.counts
         broken = [f"out of place: {say(reason)}" for reason in tie_reasons(view, ties, counts, service)]
         return [*kept_ties(view, ties, counts, service), *broken]
