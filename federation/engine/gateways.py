@@ -172,11 +172,12 @@ class GatewayLink:
         self._dirty, self._applying = False, True
         if self._order is None:
             self._order = sorted(self._table)
-        routes = [route for key in self._order for route in self._table[key]]
-        handle = self.handle
-        self.runtime.submit(
-            f"gateway/{self.name}", lambda: handle.apply(routes, deadline_s=DEADLINE_S), self._on_applied
-        )
+        order, table, handle = self._order, self._table.copy(), self.handle
+
+        def hand_over() -> None:
+            handle.apply([route for key in order for route in table[key]], deadline_s=DEADLINE_S)
+
+        self.runtime.submit(f"gateway/{self.name}", hand_over, self._on_applied)
 
     def _on_applied(self, _result: None, error: BaseException | None) -> None:
         self._applying = False

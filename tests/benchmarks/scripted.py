@@ -107,18 +107,26 @@ class Provider:
 
 
 class InstantGateway:
-    """Has every table in force at once."""
+    """Has every table in force at once. Looks only at routes that are others than before, as a thrifty one would."""
 
     def __init__(self) -> None:
+        self._table: Sequence[Route] = ()
         self._state = GatewayState({})
-        self._known: dict[int, tuple[Route, RouteState]] = {}
 
     def apply(self, routes: Sequence[Route], *, deadline_s: float) -> None:
-        known = self._known
-        self._known = {
-            id(route): known.get(id(route)) or (route, RouteState(route.key, route.revision, (), 0)) for route in routes
-        }
-        self._state = GatewayState({state.key: state for _, state in self._known.values()})
+        old, self._table = self._table, tuple(routes)
+        if len(old) == len(routes):
+            changed = [(was, now) for was, now in zip(old, routes, strict=True) if was is not now]
+            states = dict(self._state.routes)
+            for was, _ in changed:
+                states.pop(was.key, None)
+        else:
+            known = self._state.routes
+            states = {key: known[key] for key in {route.key for route in routes} & known.keys()}
+            same = set(map(id, old))
+            changed = [(route, route) for route in routes if id(route) not in same]
+        states.update((now.key, RouteState(now.key, now.revision, (), 0)) for _, now in changed)
+        self._state = GatewayState(states)
 
     def observe(self, *, deadline_s: float) -> GatewayState:
         return self._state
