@@ -43,7 +43,10 @@ def run(args: Any) -> int:
 
     stored, new = read_world(args)
     resources = overlay(stored or (), new)
-    plan = shown(plan_resources(resources, time.time()).plan, resources)
+    judgement = plan_resources(resources, time.time())
+    for warning in judgement.request.warnings:
+        note(f"roam: warning: {warning}")
+    plan = shown(judgement.plan, resources)
     if args.out is not None:
         from federation.cli.planfile import write_plan
 

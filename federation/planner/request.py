@@ -84,6 +84,11 @@ class PlanRequest:
         return tuple(limit for opinion in self.opinions for limit in opinion.limits)
 
     @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What the policies name and is not there; part of `notices`."""
+        return tuple(dict.fromkeys(notice for opinion in self.opinions for notice in opinion.notices))
+
+    @cached_property
     def ties(self) -> tuple[Tie, ...]:
         """What has to run together or apart; `Problem` has them behind the calls, in this order."""
         return all_ties(self.view, self.opinions)
@@ -148,8 +153,7 @@ def prepare(
     reserved = _reserved(world, view)
     request = PlanRequest(view, ordered, opinions, able, {}, reserved, notices(world))
     held = _held(world, request) if fixed is None else {key: targets for key, targets in fixed.items() if targets}
-    told = (*request.notices, *(notice for opinion in opinions for notice in opinion.notices))
-    return replace(request, fixed=held, notices=tuple(dict.fromkeys(told)))
+    return replace(request, fixed=held, notices=tuple(dict.fromkeys([*request.notices, *request.warnings])))
 
 
 def _held(world: World, request: PlanRequest) -> dict[Key, tuple[Target, ...]]:
