@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: install demo test lint types imports unit bench bench-controller fuzz lock clean
+.PHONY: install demo test lint types imports unit bench bench-controller fuzz soak lock clean
 
 install: $(STAMP)
 
@@ -38,6 +38,10 @@ bench-controller: install
 
 bench: install
 	@for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench; done
+
+# `make soak ARGS="--seeds 0-1999"`: the simulation with other seeds than the tests'.
+soak: install
+	@$(BIN)/python -m federation.testing.simulate $(or $(ARGS),--seeds 1000-1199)
 
 # `make fuzz ARGS="--count 1000000 --seed 3"`: random requests and manifests; a million takes about 20 minutes.
 fuzz: install
