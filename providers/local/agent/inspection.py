@@ -93,11 +93,16 @@ def _read(file: Path, after: Position | None, limit: int, *, final: bool) -> tup
         found, skipped = [part for part in found if part[0] in (older_log(file), file)], 0
     if not found:
         return b"", after or (0, 0)
-    path, inode, last = found[-1]
-    end = last.rfind(b"\n") + 1 if path == file and not final else len(last)
-    pieces = [*(content for _, _, content in found[:-1]), last[:end]]
-    pieces[0] = pieces[0][skipped:]
-    return b"".join(pieces)[-limit:], (inode, max(end, skipped if len(found) == 1 else 0))
+    _, inode, last = found[-1]
+    end = len(last) if final else last.rfind(b"\n") + 1
+    pieces = [(path, content) for path, _, content in found[:-1]] + [(found[-1][0], last[:end])]
+    pieces[0] = (pieces[0][0], pieces[0][1][skipped:])
+    data = b""
+    for path, content in pieces:
+        # A run that ended in the middle of a line does not go on in the next one.
+        broken = path == older_log(file) or (path == file and older_log(file) not in dict(pieces))
+        data += (b"\n" if broken and data and not data.endswith(b"\n") else b"") + content
+    return data[-limit:], (inode, max(end, skipped if len(found) == 1 else 0))
 
 
 def _content(path: Path) -> tuple[int, bytes]:
