@@ -13,7 +13,7 @@ from federation.model.meta import Key, Metadata
 from federation.model.microservice import Port
 from federation.model.subcluster import SubCluster, SubClusterSpec
 from providers.local.agent import grpc_health
-from providers.local.agent.supervisor import prepare
+from providers.local.agent.orders import prepare
 from providers.local.agent.template import parse_template
 from providers.local.plugin import PROVIDER, LocalConnection
 from providers.local.tokens import Token

@@ -28,7 +28,8 @@ from federation.model.meta import Key, Value
 from providers.local.agent.config import AgentConfig
 from providers.local.agent.inspection import Meter, read_logs
 from providers.local.agent.journal import Journal
-from providers.local.agent.supervisor import Supervisor, prepare
+from providers.local.agent.orders import prepare
+from providers.local.agent.supervisor import Supervisor
 from providers.local.tokens import Token
 from providers.local.wire import (
     API,

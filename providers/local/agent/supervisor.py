@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ipaddress
-import json
 import logging
 import secrets
 import time
@@ -16,19 +14,18 @@ from pathlib import Path
 from typing import Final
 
 from federation.contracts.driver import PodState, Workload, WorkloadState
-from federation.errors import InvalidInput, NoCapacity, NotFound, Unavailable
+from federation.errors import NoCapacity, NotFound, Unavailable
 from federation.model.meta import Key
 from providers.local.agent.environment import Configuration, Identity
 from providers.local.agent.inspection import PodFiles, PodProcesses
-from providers.local.agent.jobs import Job, JobPod, JobSpec, job_of
+from providers.local.agent.jobs import Job, JobPod, JobSpec
 from providers.local.agent.journal import Journal
+from providers.local.agent.orders import RESOURCES, Order
 from providers.local.agent.pods import Pod, PodPlan, start_turns
 from providers.local.agent.processes import Processes
-from providers.local.agent.rollout import PodView, Steps, has_one_writer, least_ready, plan_pods
-from providers.local.agent.template import Template, parse_template
+from providers.local.agent.rollout import PodView, Steps, least_ready, plan_pods
 
 log: Final = logging.getLogger(__name__)
-RESOURCES: Final = ("cpu", "memory")
 # Pods begin at .1.1 of a block: what is below belongs to the agent and the gateway.
 FIRST_POD_OFFSET: Final = 257
 # Sums of binary fractions such as 0.1 are not exact.
@@ -56,45 +53,6 @@ class Place:
         """How much may be reserved in all."""
         reserve = self.headroom.get(resource, 0.0) if replacing else 0.0
         return self.capacity.get(resource, 0.0) + reserve
-
-
-@dataclass(frozen=True)
-class Order:
-    """A workload, checked: `ports` maps each service port to the pod's port; `requests` is what one pod reserves; `job`
-    when it runs to an end; `content` tells what its pods are made of."""
-
-    workload: Workload
-    template: Template
-    ports: dict[int, int]
-    requests: Mapping[str, float]
-    one_writer: bool
-    job: JobSpec | None = None
-    content: str = ""
-
-
-def prepare(workload: Workload) -> Order:
-    """Check a workload. Pure. Raises: InvalidInput, when it can't be run by processes, naming the field."""
-    template = parse_template(workload.template)
-    ports = {}
-    for index, port in enumerate(workload.ports):
-        target = template.port(port.target_port if port.target_port is not None else port.port)
-        if target is None:
-            raise InvalidInput(
-                f"no container has a port named {port.target_port!r}", field=f"ports[{index}].targetPort"
-            )
-        ports[port.port] = target
-    requests = {resource: template.request(resource) for resource in RESOURCES}
-    if any(item.get("kind") == "CronJob" for item in workload.objects):
-        raise InvalidInput("a CronJob runs by the clock, and this sub-cluster keeps none: apply a Job")
-    one_writer, job = has_one_writer(workload.objects), job_of(workload.objects)
-    return Order(workload, template, ports, requests, one_writer, job, _content(workload, ports))
-
-
-def _content(workload: Workload, ports: Mapping[int, int]) -> str:
-    """A hash of what pods are made of."""
-    configuration = [item for item in workload.objects if item.get("kind") in ("ConfigMap", "Secret")]
-    text = json.dumps([workload.template, sorted(ports.items()), configuration], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass
