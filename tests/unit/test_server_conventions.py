@@ -10,6 +10,7 @@ import pytest
 from serving import BASE, SECRET, SHOP, Served, a_microservice, a_secret, a_subcluster, serving
 
 from federation.model.kinds import KINDS
+from federation.server.answers import Refused
 from federation.server.jsonpatch import apply_json_patch
 
 TABLE = (
@@ -185,3 +186,12 @@ def test_json_patches_as_the_standard_says(steps: list[Any], wanted: Any) -> Non
     else:
         assert apply_json_patch(document, steps) == wanted
     assert document == {"a": [1, 2], "b": {"c": True}}
+
+
+def test_copies_do_not_fill_the_memory() -> None:
+    doubling = [{"op": "copy", "from": "", "path": f"/b{number}"} for number in range(20)]
+    with pytest.raises(Refused, match="operation 12 makes the object larger") as raised:
+        apply_json_patch({"a": "x" * 1000}, doubling)
+    assert raised.value.code == 413
+    with pytest.raises(Refused, match="at most"):
+        apply_json_patch({"a": 1}, [*doubling, doubling[0]])
