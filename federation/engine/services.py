@@ -85,6 +85,8 @@ class ServiceReconciler:
     def reconcile(self, key: Key) -> float | None:
         """One pass. Returns when to look again even if nothing changes (seconds since 1970), or None."""
         world = self._world
+        # Before anything is judged: what becomes due in between must be looked at again, not forgotten.
+        now = world.runtime.now()
         service = world.cache.of(Microservice).get(key)
         placement = world.cache.placement(key)
         migration, *surplus = world.cache.open_migrations(key) or (None,)
@@ -100,7 +102,6 @@ class ServiceReconciler:
             self._report(service, placement)
         elif placement is not None and migration is None:
             self._clear(key)
-        now = world.runtime.now()
         times = [waits_until(migration, now)] if migration is not None else []
         if service is None and key in self._parting:
             left_s = self._parting[key] + PARTING_S - world.runtime.monotonic()

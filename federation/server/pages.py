@@ -12,7 +12,7 @@ from federation.model.meta import API_VERSION
 from federation.server import discovery, openapi
 from federation.server.access import Caller
 from federation.server.answers import Answer, Refused
-from federation.server.audit import AuditLog
+from federation.server.audit import AuditFull, AuditLog
 from federation.server.extras import Page
 from federation.server.health import Check, health_pages
 from federation.server.requests import Request
@@ -36,7 +36,7 @@ def own_pages(
         return Page(path, lambda *_: Answer(200, make()))
 
     return (
-        *health_pages(store, checks),
+        *health_pages(store, checks if log is None else (*checks, Check("audit", partial(_audit_trouble, log)))),
         page("/version", lambda: _version(version)),
         page("/api", lambda: {"kind": "APIVersions", "versions": [], "serverAddressByClientCIDRs": []}),
         page("/apis", discovery.groups),
@@ -58,6 +58,14 @@ def _version(version: str) -> dict[str, Any]:
         "version": version,
         "apiVersion": API_VERSION,
     }
+
+
+def _audit_trouble(log: AuditLog) -> str:
+    try:
+        log.check()
+    except AuditFull as error:
+        return str(error)
+    return ""
 
 
 def _audit(log: AuditLog, request: Request, _caller: Caller) -> Answer:

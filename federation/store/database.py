@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ MEMORY = ":memory:"
 _MOST_CONNECTIONS = 32
 _WAIT_FOR_CONNECTION_S = 30.0
 _WAIT_FOR_USERS_S = 10.0
+_LEAST_ROOM = 2**20
 _JOURNAL_BYTES = 64 * 2**20
 
 
@@ -95,9 +96,19 @@ class Database:
             self._translated(),
             self._turn,
             self._engine.connect().execution_options(immediate=True) as connection,
+            _given_up_when_read_only(connection),
             connection.begin(),
         ):
             yield connection
+
+    def check_room(self) -> None:
+        """Raises: NoRoom, when hardly anything is left of the disk."""
+        if self.name != MEMORY:
+            with suppress(OSError):
+                found = os.statvfs(self.name)
+                left = found.f_bavail * found.f_frsize
+                if found.f_blocks and left < _LEAST_ROOM:
+                    raise NoRoom(f"only {left // 1024} KiB are left for the store {self.name}; free some space")
 
     def close(self) -> None:
         """Wait (up to 10 s) for what is under way and close the connections. Calls from now on raise Unavailable."""
@@ -128,6 +139,17 @@ class Database:
             with self._left:
                 self._users -= 1
                 self._left.notify_all()
+
+
+@contextmanager
+def _given_up_when_read_only(connection: Connection) -> Iterator[None]:
+    """A connection that was made while the file could not be written to stays so: the next one may be better."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
+            connection.invalidate()
+        raise
 
 
 def _engine(name: str, busy_timeout_s: float) -> Engine:

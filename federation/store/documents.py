@@ -123,7 +123,7 @@ class Parsed:
     Args: keys, for those that are encrypted; most, number of objects; most_chars, length of their texts in all (an
     object takes about twelve times the memory of its text)."""
 
-    def __init__(self, keys: Keyring | None = None, *, most: int = 5_000, most_chars: int = 6 * 2**20):
+    def __init__(self, keys: Keyring | None = None, *, most: int = 2_000, most_chars: int = 2 * 2**20):
         self.keys = keys
         self._most = most
         self._most_chars = most_chars

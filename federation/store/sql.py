@@ -174,7 +174,8 @@ class SqlStore:
     def probe(self) -> None:
         """Make sure that a write would succeed now: makes one that changes nothing, at most once in a second.
 
-        Raises: Unavailable."""
+        Raises: Unavailable (NoRoom also when less than 1 MiB of the disk is left: a larger write would fail)."""
+        self._database.check_room()
         now_s = time.monotonic()
         if self._trouble is None and now_s - self._probed_at_s < _PROBE_S:
             return

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, event
 
 from federation.contracts.store import Create, Replace
-from federation.errors import AlreadyExists, FederationError, Unavailable
+from federation.errors import AlreadyExists, FederationError, NoRoom, Unavailable
 from federation.model.microservice import Microservice
 from federation.store.sql import SqlStore, open_store
 from federation.testing.store_model import microservice
@@ -156,3 +159,65 @@ def test_a_failed_commit_leaves_nothing_in_memory(store: SqlStore) -> None:
     assert store.list(Microservice).items == (second,)
     with pytest.raises(AlreadyExists):
         store.write([Create(microservice("a"))], now=NOW)
+
+
+@contextmanager
+def _as_nobody() -> Iterator[Path]:
+    """A directory of a user to whom the mode of files matters: to root it does not."""
+    folder = Path(tempfile.mkdtemp(prefix="roam-nobody-"))
+    user = os.geteuid()
+    if user == 0:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        os.seteuid(user)
+        shutil.rmtree(folder)
+
+
+def test_a_file_made_read_only_is_told_and_written_again_when_it_may_be() -> None:
+    """What has the file open may go on writing; what opens it meanwhile may not, and is not kept afterwards."""
+    with _as_nobody() as folder:
+        path = folder / "store.db"
+        with closing(open_store(path)) as store:
+            (first,) = store.write([Create(microservice("first"))], now=NOW)
+            held = [store._database.reading() for _ in range(3)]
+            path.chmod(0o400)
+            with ExitStack() as stack:
+                for reading in held:
+                    stack.enter_context(reading)
+                results = [_try(store, f"s{number}") for number in range(8)]
+            assert any(isinstance(result, Unavailable) and "read-only" in str(result) for result in results)
+            kept = {result for result in results if isinstance(result, str)}
+            assert {service.key.name for service in store.list(Microservice).items} == {"first", *kept}
+            path.chmod(0o600)
+            again = [_try(store, f"t{number}") for number in range(8)]
+            assert {result for result in again[4:] if isinstance(result, str)} == {"t4", "t5", "t6", "t7"}
+            assert store.get(Microservice, first.key) == first
+
+
+def _try(store: SqlStore, name: str) -> str | Unavailable:
+    try:
+        store.write([Create(microservice(name))], now=NOW)
+    except Unavailable as error:
+        return error
+    return name
+
+
+def test_whether_a_write_would_succeed_is_known_and_logged_once(
+    store: SqlStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.probe()
+    version = store.version()
+    with _pages() as limit:
+        limit(4)
+        for _ in range(3):
+            with pytest.raises(NoRoom):
+                store.write([Create(microservice("large", template={"a": "x" * 200_000}))], now=NOW)
+        limit(None)
+        store.probe()
+    assert store.version() == version
+    said = [record.getMessage() for record in caplog.records]
+    assert [message.partition(" store")[0] for message in said] == ["no room left for the", "the"]
+    assert said[1] == "the store takes writes again"
