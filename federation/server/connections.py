@@ -24,6 +24,7 @@ from federation.server.tls import handshake, is_gone
 _LOG = logging.getLogger(__name__)
 _MOST_CONNECTIONS = 400
 _MOST_LEFT_BYTES = 64 * 1024
+_HEAD_S = 10.0
 
 
 class Watchdog:
@@ -86,7 +87,8 @@ class _Request(HTTPRequest):
     """Bounds the time a request's head may take, and refuses what is not HTTP with a `Status`, not plain text."""
 
     def parse_request(self) -> None:
-        with self.server.patience.within(self.conn.socket, self.server.receive_s):
+        # Nobody is known yet: strangers get less patience than a body.
+        with self.server.patience.within(self.conn.socket, min(self.server.receive_s, _HEAD_S)):
             super().parse_request()
 
     def send_headers(self) -> None:
