@@ -23,7 +23,7 @@ from federation.server.answers import Answer, Refused, status, wire
 from federation.server.jsonpatch import apply_json_patch
 from federation.server.requests import Request
 from federation.server.revisions import with_history
-from federation.server.routes import Route
+from federation.server.routes import Route, could_be_name
 from federation.server.selectors import FieldSelector, parse_field_selector, parse_selector
 
 R = TypeVar("R", bound=Resource)
@@ -208,7 +208,7 @@ class Objects:
     def _with_strategy(self, document: dict[str, Any]) -> dict[str, Any]:
         """A new migration moves as the service's policies say, as far as it does not say itself."""
         spec = document.get("spec")
-        if not isinstance(spec, dict) or not isinstance(spec.get("service"), str):
+        if not (isinstance(spec, dict) and could_be_name(spec.get("service"))):
             return document
         service = self.find(Microservice, Key(document["metadata"].get("namespace") or FLEET, spec["service"]))
         if service is None:
@@ -269,7 +269,7 @@ def _addressed(document: object, route: Route) -> dict[str, Any]:
     namespace = FLEET if route.namespace is None else route.namespace
     if route.kind.namespaced and route.name is None and route.namespace is None:
         namespace = metadata.get("namespace") or FLEET
-        if namespace == FLEET:
+        if not could_be_name(namespace):
             raise InvalidInput(f"a {route.kind.kind_name} needs a namespace", field="metadata.namespace")
     said = {
         "kind": (document.get("kind"), route.kind.kind_name),

@@ -37,6 +37,11 @@ class Route:
         return found if self.name is None else {"name": self.name, **found}
 
 
+def could_be_name(value: object) -> bool:
+    """Whether an object or a namespace could be called that: worth looking up."""
+    return isinstance(value, str) and bool(_NAME.match(value))
+
+
 def find_route(path: str, subresources: Container[tuple[str, str]] = ()) -> Route | None:
     """The resources that `path` names; None when it is not below `/apis/<group>/<version>/`.
 

@@ -195,3 +195,12 @@ def test_copies_do_not_fill_the_memory() -> None:
     assert raised.value.code == 413
     with pytest.raises(Refused, match="at most"):
         apply_json_patch({"a": 1}, [*doubling, doubling[0]])
+
+
+@pytest.mark.parametrize("namespace", [{"a": 1}, ["shop"], 3, True, "\ud800", "Shop", ""])
+def test_a_namespace_in_the_body_only_has_to_be_one(api: Served, namespace: object) -> None:
+    document = {
+        "metadata": {"name": "move", "namespace": namespace},
+        "spec": {"service": "cart", "source": "onprem", "target": "elsewhere", "replicas": 1},
+    }
+    assert api.call("POST", f"{BASE}/migrations", document).code == 422
