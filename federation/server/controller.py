@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from federation.server.auth import token_from
 from federation.server.backup import backup_extras
 from federation.server.extras import Extra
 from federation.server.liveness import engine_checks
+from federation.server.memory import be_thrifty, giving_back
 from federation.server.metering import MeteredApi, metered_plugins, metered_store
 from federation.server.metrics import Metrics
 from federation.server.page.extras import page_extras
@@ -77,6 +78,7 @@ def _serve(options: ServeOptions) -> None:
     token = token_from(options.token_file)
     key_file = options.secrets_key or options.store.with_name(KEY_FILE)
     sys.setswitchinterval(_SWITCH_S)
+    be_thrifty()
     metrics = Metrics()
     file = open_store(options.store, keys=keys_for(options.store, key_file, os.environ))
     store = metered_store(file, metrics)
@@ -84,7 +86,9 @@ def _serve(options: ServeOptions) -> None:
     runtime = ThreadRuntime(clock)
     stopping = threading.Event()
     failed: list[BaseException] = []
-    engine = Engine(store, runtime, metered_plugins(engine_plugins(), metrics), metrics)
+    plugins = engine_plugins()
+    plugins = replace(plugins, judgement=giving_back(plugins.judgement))
+    engine = Engine(store, runtime, metered_plugins(plugins, metrics), metrics)
 
     def drive() -> None:
         try:
