@@ -30,7 +30,7 @@ from federation.model.subcluster import Gateway, SubCluster
 WATCH_WAIT_S = 2.0
 STORE_RETRY_S = 1.0
 MAX_SLEEP_S = 5.0
-PASS_SERVICES = 200
+PASS_SERVICES = 100
 """How many services are reconciled before the engine looks at what came in meanwhile."""
 
 

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 
 from federation.contracts.meter import Meter, NoMeter
 from federation.contracts.runtime import Runtime
@@ -44,7 +43,9 @@ LATER = 5.0
 """Decisions that nobody waits for rest this many times as long as one takes."""
 LONGEST_REST_S = 60.0
 SLICE = 250
-"""Of how many services the consequences are written down before the engine looks at other things again."""
+SLICE_WRITES = 60
+"""Of how many services the consequences are written down, and in how many objects, before the engine looks at other
+things again."""
 
 
 @dataclass
@@ -251,9 +252,10 @@ class DecisionEngine:
         """Write down what follows for the next services; after the last of them, all that follows for sub-clusters."""
         situation = replace(judged.situation, placements=self.cache.of(Placement), now=self.runtime.now())
         records = {record.metadata.name: record for record in situation.subclusters}
-        some = list(islice(run.left, SLICE))
         writes: list[list[Write]] = []
-        for planned, wished in some:
+        looked_at = 0
+        for planned, wished in run.left:
+            looked_at += 1
             service = self._unchanged(run, Key(planned.namespace, planned.service))
             if service is None:
                 continue
@@ -268,10 +270,12 @@ class DecisionEngine:
             found = self._consequences.of(service, (planned, wished), judged.verdict, situation)
             if found:
                 writes.append(found)
-        if not self._write(writes):
-            self._run = None
-        elif len(some) < SLICE:
-            self._run = None
+            if looked_at >= SLICE or self.journal.waiting + sum(map(len, writes)) >= SLICE_WRITES:
+                if not self._write(writes):
+                    self._run = None
+                return
+        self._run = None
+        if self._write(writes):
             upcoming = self._consequences.upcoming
             waits = [None if upcoming is None else upcoming - situation.now, self._leaving.look(situation)]
             wait_s = min((wait for wait in waits if wait is not None), default=None)

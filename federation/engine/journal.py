@@ -131,6 +131,11 @@ class Journal:
         return all(self.write([write]) or not self.failing for write in batch)
 
     @property
+    def waiting(self) -> int:
+        """How many objects wait to be written."""
+        return len(self._pending) + len(self._events)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing waits to be written."""
         return not self._pending and not self._events
