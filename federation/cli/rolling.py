@@ -49,7 +49,7 @@ def _rollout(placement: Object, service: Object, wanted: int) -> Standing:
         return Standing(False, "Starting", "the controller has not looked at it yet")
     places = {target["subcluster"] for target in targets}
     ready = sum(one["updated"] for one in placement["status"]["running"] if one["subcluster"] in places)
-    if ready >= wanted:
+    if ready >= wanted and not rollout["old"]:
         return Standing(True, "Ready", f"{ready}/{wanted} ready in {where(targets)}")
     progressing = _condition(placement, "Progressing")
     if progressing is not None and progressing["status"] == "False":

@@ -77,9 +77,12 @@ def _to_change(facts: DeliveryFacts) -> frozenset[str]:
 
 
 def is_through(state: WorkloadState, replicas: int) -> bool:
-    """Whether that many replicas are ready with the revision that was last asked for, or a Job has completed."""
-    ready = sum(pod.ready and pod.revision == state.revision for pod in state.pods)
-    return ready >= replicas or state.outcome == "Complete"
+    """Whether that many replicas are ready with the revision that was last asked for, and none of another is left that
+    is not on its way out; or a Job has completed."""
+    staying = [pod for pod in state.pods if pod.phase != "Terminating"]
+    ready = sum(pod.ready and pod.revision == state.revision for pod in staying)
+    old = any(pod.revision != state.revision for pod in staying)
+    return (ready >= replicas and not old) or state.outcome == "Complete"
 
 
 def ready_replicas(state: WorkloadState | None) -> int:

@@ -515,3 +515,15 @@ def test_a_wrong_configuration_is_explained(tmp_path: Path, change: dict[str, An
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode == 64
     assert said in done.stderr
+
+
+def test_what_has_no_probe_and_ends_at_once_replaces_nothing(agent: RunningAgent) -> None:
+    """It is ready whenever it was just started; that says nothing."""
+    old = {pod.name for pod in run(agent, workload("sleep", "1000", replicas=2))}
+    agent.driver.apply(workload("sh", "-c", "exit 3", replicas=2, revision="2"), deadline_s=5)
+    see(agent, lambda pod: pod.revision == "2" and pod.restarts >= 3)
+    view = View(agent.driver, 5)
+    view.refresh()
+    assert old <= view.names(KEY)
+    agent.driver.apply(workload("sleep", "1001", replicas=2, revision="3"), deadline_s=5)
+    view.until(lambda view: [(p.revision, p.ready) for p in view.workloads[KEY].pods] == [("3", True)] * 2, WITHIN_S)

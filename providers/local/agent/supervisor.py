@@ -98,6 +98,7 @@ class Supervisor:
         self._turns = start_turns()
         self._orders: dict[str, int] = {}
         self._reserving: set[str] = set()
+        self._ready_since: dict[str, float] = {}
         self._closing = False
 
     async def apply(self, order: Order) -> None:
@@ -212,7 +213,9 @@ class Supervisor:
     def _plan_service(self, entry: Entry) -> Steps:
         content = entry.order.content
         views = [
-            PodView(pod.name, pod.plan.content == content, pod.ready, pod.stopping, self._orders[pod.name])
+            PodView(
+                pod.name, pod.plan.content == content, self._stands(entry, pod), pod.stopping, self._orders[pod.name]
+            )
             for pod in entry.pods.values()
         ]
         return plan_pods(
@@ -222,6 +225,19 @@ class Supervisor:
             room=self._room(entry),
             min_available=entry.order.workload.min_available,
         )
+
+    def _stands(self, entry: Entry, pod: Pod) -> bool:
+        """Whether a pod is ready, and a new one has been for so long that others may make way for it."""
+        if not pod.ready:
+            self._ready_since.pop(pod.name, None)
+            return False
+        if pod.plan.content != entry.order.content or not entry.replacing:
+            return True
+        loop = asyncio.get_running_loop()
+        left_s = self._ready_since.setdefault(pod.name, loop.time()) + entry.order.min_ready_s - loop.time()
+        if left_s > 0:
+            loop.call_later(left_s, self._reconcile, entry)
+        return left_s <= 0
 
     def _plan_job(self, entry: Entry, job: Job) -> Steps:
         if entry.deleting:
@@ -294,6 +310,7 @@ class Supervisor:
         log.info("%s: pod %s is gone", entry.order.workload.key, pod.name)
         entry.pods.pop(pod.name, None)
         self._orders.pop(pod.name, None)
+        self._ready_since.pop(pod.name, None)
         self._addresses.discard(int(ipaddress.IPv4Address(pod.plan.identity.address)))
         self._release(pod)
         self._pod_changed(entry)
