@@ -30,7 +30,7 @@ class Capabilities:
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One microservice as one sub-cluster shall run it. `revision` changes whenever anything else here does except
-    `replicas`, `labels` and `min_available`. A pod that would be made just the same is kept, and is of the new revision.
+    `replicas`, `labels` and `min_available`. A pod that would be made just the same is kept, and is of the new one.
 
     `template` is a Kubernetes pod template; `objects` the Kubernetes objects it came from or refers to. A `Job` among
     them runs to its end instead of for ever: once it ended it is not run again before it was deleted, whatever changes.

@@ -98,7 +98,8 @@ class AuditLog:
             with self._syncing:
                 if self._synced < mine:
                     upto = self._written
-                    with self._path.open("rb") as file:
+                    # A file that another process has put aside meanwhile was synced by it first.
+                    with suppress(FileNotFoundError), self._path.open("rb") as file:
                         os.fsync(file.fileno())
                     self._synced = upto
         except _TROUBLE as error:
