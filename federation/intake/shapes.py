@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from federation.model.meta import Labels, Name, Natural, PortNumber, Selector
+from federation.model.meta import Labels, Name, Namespace, Natural, PortNumber, Selector
 from federation.model.quantity import Quantity
 
 Seconds = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -34,8 +34,6 @@ def _port_or_name(value: object) -> object:
     return value
 
 
-Namespace = Name | Literal[""]
-"""Empty is as good as absent."""
 IntOrPercent = Annotated[Natural | str, BeforeValidator(_int_or_percent)]
 PortOrName = Annotated[int | str, BeforeValidator(_port_or_name)]
 
