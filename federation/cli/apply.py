@@ -29,6 +29,8 @@ def configure(parser: ArgumentParser) -> None:
     parser.epilog = (
         "Plain Kubernetes manifests become microservices, with everything they refer to. Everything is checked before\n"
         "anything is sent, checked again by the server, and stored as a whole.\n\n"
+        "A service keeps what it has on the server and the files leave out: a file with only a Deployment leaves its\n"
+        "Service and ConfigMaps alone, one with only a ConfigMap changes each service that reads it.\n\n"
         "A plan that roam plan --out wrote is carried out as it was made: its objects are applied, its moves are\n"
         "made. If what it was made from has changed since, it is refused (exit code 7). A plan holds no Secrets'\n"
         "values: where it brings new ones, add the files it was made from with -f.\n\n"
@@ -42,13 +44,16 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", choices=("json", "name"), help="how to show what was done")
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")
     parser.add_argument("--wait", action="store_true", help="until every service is placed and ready")
+    parser.add_argument(
+        "--prune", action="store_true", help="take from each service what it carried and the files leave out"
+    )
     add_timeout(parser, "5m")
     add_connection(parser)
 
 
 def run(args: Any) -> int:
     """Apply the files."""
-    from federation.cli.world import read_files
+    from federation.cli.world import beside_server, load_files, tell
 
     if args.plan is not None:
         from federation.cli.carrying import carry_out
@@ -56,10 +61,13 @@ def run(args: Any) -> int:
         return carry_out(args)
     if not args.files:
         raise InvalidInput("say what to apply: -f FILE, or a plan")
-    manifests = read_files(args.files, args.namespace, notes=True)
-    if not manifests.resources:
-        raise InvalidInput(f"no objects to apply in {', '.join(args.files)}")
+    manifests = load_files(args.files, args.namespace)
     with connect(args) as client:
+        if not args.prune:
+            manifests = beside_server(client, manifests)
+        tell(manifests, notes=True)
+        if not manifests.resources:
+            raise InvalidInput(f"no objects to apply in {', '.join(args.files)}")
         results = client.apply((document_of(each) for each in manifests.resources), dry_run=args.dry_run)
         print_results(results, args)
         if args.wait and not args.dry_run:

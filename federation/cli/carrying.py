@@ -12,20 +12,23 @@ from federation.cli.moving import Place, follow, outcome
 from federation.cli.output import note
 from federation.cli.parsing import connect
 from federation.cli.planfile import PlanFile, Shift, as_document, check_fresh, read_plan
-from federation.cli.world import fetch, read_files
+from federation.cli.world import fetch, load_files, tell
 from federation.errors import InvalidInput, StalePlan
+from federation.model.meta import Resource
+from federation.model.microservice import Microservice
 
 
 def carry_out(args: Any) -> int:
     """Apply the plan `args.plan`. Raises: StalePlan when it, or its files, are no longer as they were."""
     path = Path(args.plan)
     plan = read_plan(path)
-    documents = _documents(plan, args)
     shifts = list(plan.shifts().values())
     if any(len(some) > 1 for some in shifts) and not (args.wait or args.dry_run):
         raise InvalidInput("some services move in several steps, one after the other: add --wait", file=str(path))
     with connect(args) as client:
-        check_fresh(plan, fetch(client))
+        stored = fetch(client)
+        documents = _documents(plan, args, stored)
+        check_fresh(plan, stored)
         if documents:
             print_results(client.apply(documents, dry_run=args.dry_run), args)
         if args.dry_run:
@@ -45,11 +48,13 @@ def carry_out(args: Any) -> int:
     return 0
 
 
-def _documents(plan: PlanFile, args: Any) -> list[Object]:
+def _documents(plan: PlanFile, args: Any, stored: Iterable[Resource]) -> list[Object]:
     """What to apply: the plan's objects, from the files where those are given. Raises: StalePlan."""
     if not args.files:
         return list(plan.objects)
-    resources = read_files(args.files, args.namespace, notes=True).resources
+    files = load_files(args.files, args.namespace).beside([each for each in stored if isinstance(each, Microservice)])
+    tell(files, notes=True)
+    resources = files.resources
     planned = {_title(one): one for one in plan.objects}
     given = {_title(each): each for each in map(as_document, resources)}
     other = sorted(name for name in planned.keys() | given.keys() if planned.get(name) != given.get(name))

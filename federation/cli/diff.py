@@ -36,12 +36,14 @@ def configure(parser: ArgumentParser) -> None:
 def run(args: Any) -> int:
     """Show the differences."""
     from federation.cli.differences import differences
-    from federation.cli.world import read_files
+    from federation.cli.world import beside_server, load_files, tell
 
-    manifests = read_files(args.files, args.namespace)
-    if not manifests.resources:
-        raise InvalidInput(f"no objects in {', '.join(args.files)}")
+    manifests = load_files(args.files, args.namespace)
     with connect(args) as client:
+        manifests = beside_server(client, manifests)
+        tell(manifests)
+        if not manifests.resources:
+            raise InvalidInput(f"no objects in {', '.join(args.files)}")
         found = differences(client, manifests.resources, args.unified)
     if args.output == "json":
         print_json({"differences": [one.document() for one in found]})

@@ -72,15 +72,20 @@ def gather(args: Any) -> tuple[Resource, ...]:
 
 def read_world(args: Any) -> tuple[tuple[Resource, ...] | None, tuple[Resource, ...]]:
     """The server's objects, None where none is asked, and the files'. Raises: InvalidInput, Unavailable."""
-    from federation.cli.world import fetch, read_files
+    from federation.cli.world import fetch, load_files, tell
+    from federation.model.microservice import Microservice
 
-    manifests = read_files(args.files, args.namespace) if args.files else None
+    manifests = load_files(args.files, args.namespace) if args.files else None
     if args.offline or (manifests is not None and manifests.subclusters):
         if manifests is None or not manifests.subclusters:
             raise InvalidInput("offline, the files must hold the sub-clusters too: add -f FLEET")
+        tell(manifests)
         return None, manifests.resources
     with connect(args) as client:
         stored = fetch(client)
+    if manifests is not None:
+        manifests = manifests.beside([each for each in stored if isinstance(each, Microservice)])
+        tell(manifests)
     if not any(each.kind_name == "SubCluster" for each in stored):
         note("roam: warning: the server knows no sub-cluster yet; apply some, or add -f FLEET")
     return stored, manifests.resources if manifests is not None else ()

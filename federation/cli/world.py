@@ -29,14 +29,35 @@ def read_files(files: Sequence[str], namespace: str, *, notes: bool = False) -> 
     """The files' objects, checked. Warnings about them go to stderr, and with `notes` what is good to know too.
 
     Raises: InvalidInputs with file, line and field of everything that is wrong."""
+    found = load_files(files, namespace)
+    tell(found, notes=notes)
+    return found
+
+
+def load_files(files: Sequence[str], namespace: str) -> Manifests:
+    """As `read_files`, without a word about them."""
     from federation.app import schemas
     from federation.intake.loading import load
 
-    found = load(list(files), schemas(), namespace=namespace)
-    for notice in found.notices:
+    return load(list(files), schemas(), namespace=namespace)
+
+
+def tell(manifests: Manifests, *, notes: bool = False) -> None:
+    """What is to be said of files, on stderr: warnings, and with `notes` what is good to know too."""
+    for notice in manifests.notices:
         if notice.warning or notes:
             note(f"roam: {'warning' if notice.warning else 'note'}: {notice}")
-    return found
+
+
+def beside_server(client: Client, manifests: Manifests) -> Manifests:
+    """The files' objects as changes to what the server has (see `Manifests.beside`): what they leave out stays."""
+    if not manifests.has_kubernetes_objects:
+        return manifests
+    from federation.model.microservice import Microservice
+
+    spaces = manifests.namespaces
+    stored = [parse(Microservice, item) for space in spaces for item in client.items(Microservice.plural, space)[0]]
+    return manifests.beside([one for one in stored if isinstance(one, Microservice)])
 
 
 def fetch(client: Client) -> tuple[Resource, ...]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from federation.errors import InvalidInput, InvalidInputs
+from federation.intake.beside import beside, changed_in_passing, left_out
 from federation.intake.checking import Spot, dotted
 from federation.intake.kinds import CLUSTER_WIDE
-from federation.intake.objects import KubeObject, is_roam, read_object, unfold
+from federation.intake.objects import Identity, KubeObject, is_roam, read_object, unfold
 from federation.intake.resources import check_resource
 from federation.intake.schemas import Schemas
 from federation.intake.sources import find_files, is_kustomization, read_documents
@@ -50,6 +51,33 @@ class Manifests:
     unattached: tuple[dict[str, Any], ...] = ()
     notices: tuple[Notice, ...] = ()
     documents: Mapping[tuple[str, Key], Document] = field(default_factory=dict, repr=False)
+    reading: _Reading | None = field(default=None, repr=False)
+
+    @property
+    def has_kubernetes_objects(self) -> bool:
+        """Whether something other than Roam's own kinds was read."""
+        return self.reading is not None and any(isinstance(entry, KubeObject) for entry, _ in self.reading.entries)
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces of what was read, by name."""
+        entries = self.reading.entries if self.reading is not None else ()
+        return tuple(
+            sorted({one.namespace if isinstance(one, KubeObject) else one.key.namespace for one, _ in entries} - {""})
+        )
+
+    def beside(self, stored: Sequence[Microservice]) -> Manifests:
+        """These manifests as changes to `stored`: what a service has there and the files leave out, it keeps; what the
+        files change of a service whose workload they leave out, changes it; calls also lead to services there.
+
+        Raises: InvalidInputs."""
+        errors: list[InvalidInput] = []
+        if self.reading is None or not self.has_kubernetes_objects:
+            return self
+        manifests = _combined(self.reading, list(self.reading.notices), errors, stored)
+        if errors:
+            raise InvalidInputs(_in_order(errors))
+        return manifests
 
     def of(self, kind: type[_Kind]) -> tuple[_Kind, ...]:
         """The resources of one kind."""
@@ -103,6 +131,7 @@ def load(
     reading = _Reading(schemas, namespace, errors)
     for document in documents:
         reading.take(document)
+    reading.notices = tuple(notices)
     if not errors:
         manifests = _combined(reading, notices, errors)
     if errors:
@@ -144,6 +173,7 @@ class _Reading:
         self.namespace = namespace
         self.errors = errors
         self.entries: list[tuple[Resource | KubeObject, Document]] = []
+        self.notices: tuple[Notice, ...] = ()
         self._first: dict[tuple[str, ...], Document] = {}
 
     def take(self, document: Document) -> None:
@@ -171,10 +201,14 @@ class _Reading:
         self.entries.append((entry, document))
 
 
-def _combined(reading: _Reading, notices: list[Notice], errors: list[InvalidInput]) -> Manifests:
+def _combined(
+    reading: _Reading, notices: list[Notice], errors: list[InvalidInput], stored: Sequence[Microservice] = ()
+) -> Manifests:
     objects = [entry for entry, _ in reading.entries if isinstance(entry, KubeObject)]
+    given = {item.identity for item in objects}
     declared = [entry for entry, _ in reading.entries if isinstance(entry, Microservice)]
-    converted = convert(objects, declared, errors)
+    around = beside(stored, given, {one.key for one in declared})
+    converted = convert([*objects, *around.objects], [*declared, *around.declared], errors)
     made = {workload.identity: microservice for microservice, workload in converted.services}
     resources: list[Resource] = []
     documents: dict[tuple[str, Key], Document] = {}
@@ -187,8 +221,11 @@ def _combined(reading: _Reading, notices: list[Notice], errors: list[InvalidInpu
             message = f"Microservice {resource.key} is there twice, first at {first.file}:{first.line}; remove one"
             errors.append(Spot(document.file, document.lines).error(message))
         resources.append(resource)
+        if stored and isinstance(entry, KubeObject):
+            notices += _kept(resource, entry, given)
+    resources += changed_in_passing(stored, converted, given)
     unattached = [item for item in objects if item.identity not in converted.attached]
-    notices += [_notice(message, item) for message, item in converted.notices]
+    notices += [_notice(message, item) for message, item in converted.notices if item.identity in given]
     notices += [_left(item) for item in unattached]
     order = {name: position for position, name in enumerate(dict.fromkeys(one.file for one in notices))}
     return Manifests(
@@ -196,11 +233,19 @@ def _combined(reading: _Reading, notices: list[Notice], errors: list[InvalidInpu
         unattached=tuple(item.value for item in unattached),
         notices=tuple(sorted(notices, key=lambda one: (order[one.file], one.line))),
         documents=documents,
+        reading=reading,
     )
 
 
 def _notice(message: str, item: KubeObject, *, warning: bool = True) -> Notice:
     return Notice(message, item.document.file, item.document.line, warning)
+
+
+def _kept(service: Resource, item: KubeObject, given: Set[Identity]) -> list[Notice]:
+    names = left_out(service, given) if isinstance(service, Microservice) else []
+    if not names:
+        return []
+    return [_notice(f"{item.kind} {item.name} keeps what the server has: {', '.join(names)}", item, warning=False)]
 
 
 def _left(item: KubeObject) -> Notice:

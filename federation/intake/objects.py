@@ -97,7 +97,7 @@ def read_object(document: Document, namespace: str, errors: list[InvalidInput]) 
     Args: namespace, for an object that names none.
     """
     value, spot = document.value, Spot(document.file, document.lines)
-    group, kind = _group(value["apiVersion"]), value["kind"]
+    group, kind = group_of(value["apiVersion"]), value["kind"]
     shape = SHAPES.get(kind, AnyObject) if is_built_in(group, kind) else AnyObject
     metadata = value.get("metadata")
     if isinstance(metadata, dict) and "name" not in metadata and isinstance(metadata.get("generateName"), str):
@@ -116,13 +116,14 @@ def read_object(document: Document, namespace: str, errors: list[InvalidInput]) 
     )
 
 
-def _group(api_version: str) -> str:
+def group_of(api_version: str) -> str:
+    """The group of an `apiVersion`; empty for Kubernetes' core."""
     group, slash, _ = api_version.rpartition("/")
     return group if slash else ""
 
 
 def _known_kind(api_version: str, kind: str, spot: Spot, errors: list[InvalidInput]) -> bool | None:
-    group = _group(api_version)
+    group = group_of(api_version)
     if group == GROUP:
         return True
     if nearest(group, [GROUP]) and kind in BY_KIND:
