@@ -8,7 +8,6 @@ import hmac
 import logging
 import os
 import secrets
-import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from federation.errors import AlreadyExists, InvalidInput, NotFound, Unavailable
 from federation.model.meta import Name, Namespace, Timestamp, Value
 from federation.model.nearest import suggestion
 from federation.server.access import ADMIN, Caller, Role
+from federation.store.private import read_private
 
 _LOG = logging.getLogger(__name__)
 _PREFIX = "roam_"
@@ -70,20 +70,9 @@ def load(path: Path) -> tuple[Token, ...]:
 
     Raises: InvalidInput when others could change or read it, or when it makes no sense."""
     try:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise InvalidInput("is not a regular file", file=str(path))
-            if found.st_mode & 0o077:
-                mode = stat.S_IMODE(found.st_mode)
-                raise InvalidInput(
-                    f"others can read or write it (mode {mode:04o}); run: chmod 600 {path}", file=str(path)
-                )
-            text = file.read(_MOST_BYTES + 1)
+        text = read_private(path, "the tokens", _MOST_BYTES + 1)
     except FileNotFoundError:
         return ()
-    except OSError as error:
-        raise InvalidInput(f"can't be read: {error.strerror}", file=str(path)) from error
     return _parsed(text, path)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 import sqlite3
-import stat
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 from federation.errors import InvalidInput
+from federation.store.private import make_private, read_private
 from federation.store.sealing import KEY_BYTES, Keyring
 
 KEY_FILE = "secrets.key"
@@ -63,18 +62,7 @@ def new_key() -> str:
 
 def _read(path: Path) -> Keyring:
     try:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise InvalidInput("is not a regular file; the keys of the store's secrets go there", file=str(path))
-            if found.st_mode & 0o077:
-                mode = stat.S_IMODE(found.st_mode)
-                raise InvalidInput(
-                    f"others can read or write the keys (mode {mode:04o}); run: chmod 600 {path}", file=str(path)
-                )
-            text = file.read(_MOST_BYTES).decode("ascii")
-    except (IsADirectoryError, PermissionError) as error:
-        raise InvalidInput(f"the keys can't be read: {error.strerror}", file=str(path)) from error
+        text = read_private(path, "the keys", _MOST_BYTES).decode("ascii")
     except UnicodeDecodeError as error:
         raise InvalidInput("holds something other than keys", file=str(path)) from error
     lines = (line.strip() for line in text.splitlines())
@@ -92,25 +80,5 @@ def _parsed(words: list[str], source: str) -> Keyring:
 
 
 def _make(path: Path) -> None:
-    """Write a new key as a whole; one that another process writes at the same time stays."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(f"{_HEAD}{new_key()}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, path)
-        except FileExistsError:
-            return
-        finally:
-            draft.unlink()
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise InvalidInput(f"no key can be kept there: {error.strerror}", file=str(path)) from error
+    """Write a new key; one that another process writes at the same time stays."""
+    make_private(path, f"{_HEAD}{new_key()}\n", "a key")
