@@ -21,7 +21,7 @@ from federation.reconcile.desired import as_targets
 from federation.reconcile.moves import Commit, Move, MoveFacts, cannot_move, migration_rules, plan_change
 from federation.reconcile.overtaken import entry_of, has_expired, is_due, next_moment
 
-_FLAGS = {"Taint": "Tainted", "Drain": "Draining", "Removed": "Draining"}
+_FLAGS = {"Taint": "Tainted", "Drain": "Draining"}
 
 
 @dataclass
@@ -245,7 +245,7 @@ def _leave(entry: Overtaken | None, now: float) -> Reason | None:
     """Why a copy has to leave now, as the reason of its move."""
     if entry is None or not is_due(entry, now):
         return None
-    return "Drain" if entry.cause == "Removed" else entry.cause
+    return entry.cause
 
 
 def _where(targets: tuple[Target, ...]) -> str:

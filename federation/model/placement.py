@@ -43,7 +43,7 @@ class Overtaken(Value):
     `deadline`: by when it has to be gone, None for no limit; `stop`: whether it is stopped then for want of a place."""
 
     subcluster: Name
-    cause: Literal["Policy", "Taint", "Drain", "Removed"]
+    cause: Literal["Policy", "Taint", "Drain"]
     message: str
     since: Timestamp
     due: Timestamp
