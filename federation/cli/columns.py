@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -102,8 +102,14 @@ def _ready(item: Object, _now: float) -> str:
 
 
 def _placement_cost(item: Object, _now: float) -> str:
+    """The planner's figure is about the place that it proposes; of another, `roam cost` can tell."""
     proposed = item["status"].get("proposed") or {}
-    return money(proposed.get("costUsdPerHour"))
+    same = _by_place(proposed.get("targets")) == _by_place(item["spec"]["targets"])
+    return money(proposed.get("costUsdPerHour") if same else None)
+
+
+def _by_place(targets: Sequence[Object] | None) -> dict[str, int]:
+    return {one["subcluster"]: one["replicas"] for one in targets or () if one["replicas"]}
 
 
 def _proposed(item: Object, _now: float) -> str:

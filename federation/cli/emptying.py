@@ -11,7 +11,7 @@ from federation.cli.client import Client, path_of
 from federation.cli.columns import where
 from federation.cli.moving import Place, bar, is_open, message_of, phase
 from federation.cli.waiting import wait_until
-from federation.errors import InvalidInput, NotFound, TimedOut, Unplaceable
+from federation.errors import NotFound, TimedOut, Unplaceable
 
 if TYPE_CHECKING:
     from federation.model.meta import Resource
@@ -24,7 +24,7 @@ _ONE_BY_ONE = 30
 
 
 def find_subclusters(client: Client, names: Iterable[str]) -> list[Object]:
-    """The sub-clusters of those names, each once. Raises: InvalidInput with the nearest name."""
+    """The sub-clusters of those names, each once. Raises: NotFound with the nearest name."""
     found: list[Object] = []
     for name in dict.fromkeys(names):
         try:
@@ -33,7 +33,7 @@ def find_subclusters(client: Client, names: Iterable[str]) -> list[Object]:
             from federation.model.nearest import suggestion
 
             known = [item["metadata"]["name"] for item in client.items("subclusters")[0]]
-            raise InvalidInput(f"no sub-cluster {name!r}; {suggestion(name, known)}") from error
+            raise NotFound(f"subcluster {name} does not exist; {suggestion(name, known)}") from error
     return found
 
 

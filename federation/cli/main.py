@@ -50,7 +50,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "backup": ("federation.cli.backup", "everything the controller knows, in one file"),
     "restore": ("federation.cli.restore", "make a backup the store of a stopped controller"),
     "completion": ("federation.cli.completion", "make bash, zsh or fish complete these verbs"),
-    "sandbox": ("federation.cli.sandbox", "four local sub-clusters on this machine: up, down, status"),
+    "sandbox": ("federation.cli.sandbox", "four local sub-clusters on this machine: up, down, status, kill, start"),
     "demo": ("federation.cli.demo", "a shop that roams under load, in the sandbox"),
 }
 """Verb -> module (or module:Verb) and summary. A static table: the help needs none of the modules."""

@@ -160,13 +160,13 @@ def _service(client: Client, namespace: str, name: str) -> Object:
 
 
 def _check_known(client: Client, args: Any) -> None:
-    """Raises: InvalidInput for an unknown sub-cluster, or one and the same."""
+    """Raises: NotFound for an unknown sub-cluster, InvalidInput for one and the same."""
     from federation.model.nearest import suggestion
 
     known = [item["metadata"]["name"] for item in client.items("subclusters")[0]]
     for option, name in (("--to", args.target), ("--from", args.source if args.all else None)):
         if name is not None and name not in known:
-            raise InvalidInput(f"no sub-cluster {name!r}; {suggestion(name, known)}", field=option)
+            raise NotFound(f"{option}: subcluster {name} does not exist; {suggestion(name, known)}")
     if args.all and args.source == args.target:
         raise InvalidInput(f"source and target are both {args.target!r}", field="--to")
 

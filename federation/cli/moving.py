@@ -68,7 +68,7 @@ def progress_of(migration: Object) -> str:
 def find_move(client: Client, text: str, namespace: str) -> Object:
     """The migration of that name, or of the service of that name: the open one, else the newest.
 
-    Raises: InvalidInput."""
+    Raises: NotFound, and InvalidInput for a service that was never moved."""
     from federation.cli.parsing import split_name
 
     space, name = split_name(text, namespace)
@@ -83,7 +83,7 @@ def find_move(client: Client, text: str, namespace: str) -> Object:
 
         known = sorted({one["spec"]["service"] for one in items} | {one["metadata"]["name"] for one in items})
         hint = suggestion(name, known) if known else f"nothing was ever moved in namespace {space}"
-        raise InvalidInput(f"no migration and no service is called {space}/{name}; {hint}") from error
+        raise NotFound(f"no migration and no service is called {space}/{name}; {hint}") from error
     raise InvalidInput(f"{space}/{name} is not being moved, and never was")
 
 

@@ -47,10 +47,16 @@ class Sum:
             self.asked_memory += asked.memory_bytes
 
 
+def _sort(word: str) -> str:
+    """Also in the singular, and as the short names of kinds."""
+    short = {"service": "services", "ms": "services", "subcluster": "subclusters", "sub": "subclusters"}
+    return short.get(word, word)
+
+
 def configure(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = _EPILOG
-    parser.add_argument("what", nargs="?", choices=("services", "subclusters"), default="services")
+    parser.add_argument("what", nargs="?", choices=("services", "subclusters"), default="services", type=_sort)
     add_namespace(parser)
     add_all_namespaces(parser)
     add_output(parser, "table", "json")

@@ -7,7 +7,7 @@ from typing import Any
 
 from federation.cli.client import path_of
 from federation.cli.parsing import add_connection, add_namespace, connect, split_name
-from federation.errors import InvalidInput, NotFound
+from federation.errors import NotFound
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def run(args: Any) -> int:
         try:
             pinned = client.get(path)["spec"]["pinned"]
         except NotFound as error:
-            raise InvalidInput(f"{namespace}/{name} has no placement: no such service, or not planned yet") from error
+            raise NotFound(f"{namespace}/{name} has no placement: no such service, or not planned yet") from error
         if pinned is None:
             print(f"placement/{name} unchanged: not pinned")
             return 0

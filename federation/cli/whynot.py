@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from federation.cli.output import print_json
 from federation.cli.parsing import add_connection, add_files, add_namespace, add_output, split_name
 from federation.cli.plan import DENIED, NO_ROOM, gather
-from federation.errors import FederationError, InvalidInput
+from federation.errors import FederationError, NotFound
 
 if TYPE_CHECKING:
     from federation.cli.remedies import Remedy
@@ -85,7 +85,7 @@ def run(args: Any) -> int:
     if args.subcluster not in known:
         from federation.model.nearest import suggestion
 
-        raise InvalidInput(f"no sub-cluster {args.subcluster!r}; {suggestion(args.subcluster, known)}")
+        raise NotFound(f"subcluster {args.subcluster} does not exist; {suggestion(args.subcluster, known)}")
     found = answer(world, service.key, args.subcluster, time.time())
     if args.output == "json":
         print_json(found.document())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,22 @@ def down(home: Path) -> int:
         return 0
     killed = lifecycle.down(home)
     print(f"the sandbox is down{f'; {killed} processes had to be killed' if killed else ''}", file=sys.stderr)
+    return 0
+
+
+def kill(home: Path, names: Sequence[str]) -> int:
+    """Lose sub-clusters with all they run. Returns: the exit code. Raises: NotFound."""
+    for name in names:
+        lifecycle.kill(home, name)
+        print(f"{name} is gone, with all it ran; it comes back with: roam sandbox start {name}", file=sys.stderr)
+    return 0
+
+
+def start(home: Path, names: Sequence[str]) -> int:
+    """Bring lost sub-clusters back, empty. Returns: the exit code. Raises: NotFound, TimedOut."""
+    for name in names:
+        lifecycle.start(home, name)
+        print(f"{name} answers", file=sys.stderr)
     return 0
 
 
