@@ -6,7 +6,7 @@
 
 A role binds POD_IP:PORT and finds the services it calls in <NAME>_ADDR (`host:port`). Each answer is JSON; it echoes
 the request's X-Nonce, carries a checksum of its body in X-Body-Sum, and names the pods that worked on it, so a client
-can tell truncated, mixed-up and lost answers. Nothing here retries, but for one case (see `Peer.send`).
+can tell truncated, mixed-up and lost answers. Nothing here retries, but for `Peer.send` and `Peer.command`.
 A thread serves each connection: with blocking sockets that is the least processor time per request.
 """
 
@@ -26,6 +26,8 @@ from collections.abc import Callable
 
 CONNECT_TIMEOUT_S = 1.0
 ANSWER_TIMEOUT_S = 1.5
+PATIENCE_S = 5.0  # there is one store: while it is replaced its clients ask again for so long ...
+ASK_AGAIN_S = 0.03  # ... with such pauses
 IDLE_LIMIT_S = 30.0  # a pooled connection older than this is not trusted any more
 DRAIN_QUIET_S = 0.1  # after SIGTERM: exit when nothing was under way for so long ...
 DRAIN_LIMIT_S = 4.0  # ... or, when requests never cease, accept no more after this
@@ -244,6 +246,7 @@ class Peer:
         if not host or not port.isdigit():
             sys.exit(f"{variable} must say where {name} is, as host:port; it is {self.address!r}")
         self.target = (host.strip("[]"), int(port))
+        self.limit_s = ANSWER_TIMEOUT_S + (PATIENCE_S if name in ("cart", "checkout") else 0.0)
         self.idle: deque[Wire] = deque()
 
     def call(self, request: Request, method: str, path: str, body: Json | None = None) -> Json:
@@ -273,8 +276,19 @@ class Peer:
         return data
 
     def command(self, line: str) -> Json | list | int:
-        """Send one line of the store's protocol and return the value it answers. Raises Failure as `call` does."""
-        answer = self.send(line.encode() + b"\n", line.startswith("GET "), lambda wire: (wire.until(b"\n"), True))
+        """Send one line of the store's protocol and return the value it answers. Raises Failure as `call` does.
+
+        There is one writer, and its successor starts when it is gone: in between the line is sent again and again.
+        That is safe, as a line says what shall be and not what to add to it: done twice it leaves what once leaves."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                answer = self.send(line.encode() + b"\n", True, lambda wire: (wire.until(b"\n"), True))
+                break
+            except Failure:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(ASK_AGAIN_S)
         verdict, _, value = answer.decode().partition(" ")
         if verdict != "OK":
             raise Failure(502, value or "the answer is damaged", self.name)
@@ -333,7 +347,7 @@ class Peer:
     def _connect(self) -> Wire:
         sock = socket.create_connection(self.target, CONNECT_TIMEOUT_S)
         sock.settimeout(None)  # the kernel's own limit below spares a poll() before each recv()
-        limit = struct.pack("ll", int(ANSWER_TIMEOUT_S), int(ANSWER_TIMEOUT_S % 1 * 1e6))
+        limit = struct.pack("ll", int(self.limit_s), int(self.limit_s % 1 * 1e6))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         return Wire(sock)

@@ -26,6 +26,7 @@ from providers.local.agent.journal import Journal
 from providers.local.agent.pods import search_path
 from providers.local.agent.processes import Processes
 from providers.local.agent.supervisor import Place, Supervisor
+from providers.local.agent.volumes import Claims
 from providers.local.tokens import Token, read_token
 from providers.local.wire import AgentStatus, GatewayProcess
 
@@ -106,6 +107,7 @@ def _owned(directory: Path) -> Iterator[None]:
         except OSError as error:
             raise Conflict(f"another agent runs in {directory}") from error
         shutil.rmtree(directory / "pods", ignore_errors=True)
+        Claims(directory / "volumes").sweep()
         yield
 
 

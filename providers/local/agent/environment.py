@@ -15,7 +15,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from providers.local.agent.template import Bundle, Container, KeyRef, ResourceFieldRef, Source, Template
+from providers.local.agent.template import Bundle, Container, KeyRef, Source, Template
+from providers.local.agent.volumespec import ResourceFieldRef
 
 _REFERENCE: Final = re.compile(r"\$(?:\$|\(([^)]*)\))")
 _SUBSCRIPT: Final = re.compile(r"^metadata\.(labels|annotations)\['([^']+)'\]$")
@@ -52,22 +53,37 @@ class Configuration:
                 return _data(kind, name, item)
         return None
 
+    def find_bytes(self, kind: str, name: str) -> dict[str, bytes] | None:
+        """The same for files: with the `binaryData` of a ConfigMap, too. Raises: ConfigError (broken base64)."""
+        texts = self.find(kind, name)
+        if texts is None:
+            return None
+        found = {key: text.encode("utf-8", "surrogateescape") for key, text in texts.items()}
+        for item in self.objects:
+            metadata = item.get("metadata")
+            if kind == "ConfigMap" == item.get("kind") and isinstance(metadata, dict) and metadata.get("name") == name:
+                found |= _decoded(kind, name, _section(item, "binaryData"))
+        return found
+
+
+def _section(item: Mapping[str, JsonValue], key: str) -> dict[str, str]:
+    found = item.get(key)
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
 
 def _data(kind: str, name: str, item: Mapping[str, JsonValue]) -> dict[str, str]:
-    def section(key: str) -> dict[str, str]:
-        found = item.get(key)
-        return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
-
     if kind == "ConfigMap":
-        return section("data")
+        return _section(item, "data")
+    decoded = _decoded(kind, name, _section(item, "data"))
+    texts = {key: value.decode("utf-8", "surrogateescape") for key, value in decoded.items()}
+    return texts | _section(item, "stringData")
+
+
+def _decoded(kind: str, name: str, section: Mapping[str, str]) -> dict[str, bytes]:
     try:
-        decoded = {
-            key: base64.b64decode(value, validate=True).decode("utf-8", "surrogateescape")
-            for key, value in section("data").items()
-        }
+        return {key: base64.b64decode(value, validate=True) for key, value in section.items()}
     except (binascii.Error, ValueError):
-        raise ConfigError(f'the data of Secret "{name}" is not base64') from None
-    return decoded | section("stringData")
+        raise ConfigError(f'the data of {kind} "{name}" is not base64') from None
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
@@ -136,7 +152,7 @@ def _resolve(
     if source.field_ref:
         return field_value(source.field_ref.field_path, template, identity)
     if source.resource_field_ref:
-        return _resource(source.resource_field_ref, container, template, identity)
+        return resource_value(source.resource_field_ref, container, template, identity)
     return None
 
 
@@ -174,7 +190,8 @@ def field_value(path: str, template: Template, identity: Identity) -> str:
     return values.get(key, "")
 
 
-def _resource(reference: ResourceFieldRef, container: Container, template: Template, identity: Identity) -> str:
+def resource_value(reference: ResourceFieldRef, container: Container, template: Template, identity: Identity) -> str:
+    """The downward API's `resourceFieldRef`. Raises: ConfigError, for what it does not know."""
     named = reference.container_name or container.name
     owner = next((item for item in template.containers() if item.name == named), None)
     section, _, resource = reference.resource.partition(".")

@@ -15,7 +15,8 @@ from typing import Final, Literal
 from pydantic import JsonValue
 
 from providers.local.agent.schedule import Backoff
-from providers.local.agent.template import AtLeastOne, Part, Seconds, parse
+from providers.local.agent.template import AtLeastOne, Seconds, parse
+from providers.local.agent.volumespec import Part
 
 Outcome = Literal["", "Complete", "Failed"]
 KEPT_PODS: Final = 5

@@ -11,8 +11,10 @@ from typing import Final
 from federation.contracts.driver import Workload
 from federation.errors import InvalidInput
 from providers.local.agent.jobs import JobSpec, job_of
+from providers.local.agent.mounts import check_mounts
 from providers.local.agent.rollout import has_one_writer
-from providers.local.agent.template import Template, parse_template
+from providers.local.agent.template import Template, parse, parse_template
+from providers.local.agent.volumespec import ClaimTemplates
 
 RESOURCES: Final = ("cpu", "memory")
 UNPROBED_S: Final = 1.0
@@ -22,7 +24,8 @@ UNPROBED_S: Final = 1.0
 class Order:
     """A workload, checked: `ports` maps each service port to the pod's port; `requests` is what one pod reserves; `job`
     when it runs to an end; `content` tells what its pods are made of; `min_ready_s`, how long a
-    new pod has to be ready before another one makes way for it."""
+    new pod has to be ready before another one makes way for it; `claims`, the volumes that each of its pods has one of
+    its own of, kept for its successor; `unmounted`, the volumes that it has to do without."""
 
     workload: Workload
     template: Template
@@ -32,6 +35,8 @@ class Order:
     job: JobSpec | None = None
     content: str = ""
     min_ready_s: float = 0.0
+    claims: tuple[str, ...] = ()
+    unmounted: tuple[str, ...] = ()
 
 
 def prepare(workload: Workload) -> Order:
@@ -48,9 +53,38 @@ def prepare(workload: Workload) -> Order:
     requests = {resource: template.request(resource) for resource in RESOURCES}
     if any(item.get("kind") == "CronJob" for item in workload.objects):
         raise InvalidInput("a CronJob runs by the clock, and this sub-cluster keeps none: apply a Job")
-    one_writer, job = has_one_writer(workload.objects), job_of(workload.objects)
-    min_ready_s = _min_ready_s(workload, template)
-    return Order(workload, template, ports, requests, one_writer, job, _content(workload, ports), min_ready_s)
+    claims = _claims(workload)
+    check_mounts(template, claims)
+    claimed = any(volume.persistent_volume_claim for volume in template.spec.volumes)
+    return Order(
+        workload,
+        template,
+        ports,
+        requests,
+        one_writer=claimed or has_one_writer(workload.objects),
+        job=job_of(workload.objects),
+        content=_content(workload, ports),
+        min_ready_s=_min_ready_s(workload, template),
+        claims=claims,
+        unmounted=_unmounted(template, claims),
+    )
+
+
+def _claims(workload: Workload) -> tuple[str, ...]:
+    """The names of the `volumeClaimTemplates`."""
+    claims = []
+    for item in workload.objects:
+        spec = item.get("spec") if item.get("kind") == "StatefulSet" else None
+        if isinstance(spec, dict) and spec.get("volumeClaimTemplates"):
+            parsed = parse(ClaimTemplates, {"items": spec["volumeClaimTemplates"]}, field="volumeClaimTemplates")
+            claims += [claim.metadata.name for claim in parsed.items]
+    return tuple(claims)
+
+
+def _unmounted(template: Template, claims: tuple[str, ...]) -> tuple[str, ...]:
+    mounted = {mount.name for container in template.containers() for mount in container.volume_mounts}
+    volumes = (volume for volume in template.spec.volumes if volume.name in mounted and volume.name not in claims)
+    return tuple(sorted(volume.name for volume in volumes if not volume.mounted))
 
 
 def _min_ready_s(workload: Workload, template: Template) -> float:

@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
 from providers.local.agent.containers import ContainerRun, RestartPolicy
 from providers.local.agent.environment import ConfigError, Configuration, Identity, arguments_of, variables_of
+from providers.local.agent.paths import Paths
 from providers.local.agent.probing import Subject
 from providers.local.agent.processes import Command, Processes
 from providers.local.agent.template import Container, Template
+from providers.local.agent.volumes import VolumePlan, mount_volumes, paths_of
 
 Phase = Literal["Pending", "Running", "Terminating", "Failed", "Succeeded"]
 START_TURN_S: Final = 0.5
@@ -31,8 +33,9 @@ def start_turns() -> asyncio.Semaphore:
 
 @dataclass(frozen=True)
 class PodPlan:
-    """Everything a pod is made from. `ports`: service port to pod port; `path` the search path for programs; `content`
-    is equal for pods that are made the same, whatever their revision was called."""
+    """Everything a pod is made from. `ports`: service port to pod port; `path` the search path for programs; `claims`
+    is where its workload's claims are, `claimed` which of them it has, by volume, as one of a StatefulSet; `content` is
+    equal for pods that are made the same, whatever their revision was called."""
 
     identity: Identity
     revision: str
@@ -43,6 +46,8 @@ class PodPlan:
     config: Configuration = field(repr=False)
     turns: asyncio.Semaphore = field(default_factory=start_turns, repr=False)
     content: str = ""
+    claims: Path = Path()
+    claimed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scratch(self) -> Path:
@@ -138,7 +143,7 @@ class Pod:
         try:
             self.plan.directory.mkdir(mode=0o700, parents=True)
             self.plan.scratch.mkdir(mode=0o700)
-            subjects = {container.name: self._subject(container) for container in self.plan.template.containers()}
+            subjects = self._subjects()
         except ConfigError as error:
             self._conclude("Pending", "CreateContainerConfigError", str(error))
             return
@@ -197,7 +202,14 @@ class Pod:
         self._runs.append(run)
         return run
 
-    def _subject(self, container: Container) -> Subject:
+    def _subjects(self) -> dict[str, Subject]:
+        """Make the volumes, and what is to run with them."""
+        plan = self.plan
+        where = VolumePlan(plan.directory / "volumes", plan.claims, plan.claimed)
+        volumes = mount_volumes(where, plan.template, plan.identity, plan.config)
+        return {each.name: self._subject(each, paths_of(each, volumes)) for each in plan.template.containers()}
+
+    def _subject(self, container: Container, paths: Paths) -> Subject:
         plan = self.plan
         variables = variables_of(container, plan.template, plan.identity, plan.config)
         scratch = str(plan.scratch)
@@ -210,12 +222,12 @@ class Pod:
             "HOSTNAME": plan.identity.name,
         }
         command = Command(
-            arguments_of(container, variables),
-            base | variables,
-            Path(container.working_dir or scratch),
+            [paths.real(text) for text in arguments_of(container, variables)],
+            base | {name: paths.real(value) for name, value in variables.items()},
+            Path(paths.real(container.working_dir) or scratch),
             plan.directory / f"{container.name}.log",
         )
-        return Subject(plan.identity.address, plan.template, command, self._processes)
+        return Subject(plan.identity.address, plan.template, command, self._processes, paths)
 
     def _conclude(self, phase: Phase, reason: str, message: str) -> None:
         self._verdict = (phase, reason, message)

@@ -8,10 +8,11 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from providers.local.agent import grpc_health
+from providers.local.agent.paths import Paths
 from providers.local.agent.processes import CannotStart, Command, Process, Processes
 from providers.local.agent.template import Action, Exec, Grpc, HttpGet, Template
 
@@ -33,12 +34,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Subject:
-    """The container that is asked: where it is, and how to run a program beside it."""
+    """The container that is asked: where it is, how to run a program beside it, and where its volumes are."""
 
     address: str
     template: Template
     command: Command
     processes: Processes
+    paths: Paths = field(default_factory=Paths)
 
 
 class _Wire:
@@ -166,7 +168,8 @@ async def _grpc(grpc: Grpc, subject: Subject) -> Answer:
 
 
 async def _exec(program: Exec, subject: Subject) -> Answer:
-    command = Command(program.command, subject.command.environment, subject.command.directory)
+    arguments = [subject.paths.real(text) for text in program.command]
+    command = Command(arguments, subject.command.environment, subject.command.directory)
     process: Process | None = None
     try:
         process = await subject.processes.start(command)

@@ -24,6 +24,7 @@ from providers.local.agent.orders import RESOURCES, Order
 from providers.local.agent.pods import Pod, PodPlan, start_turns
 from providers.local.agent.processes import Processes
 from providers.local.agent.rollout import PodView, Steps, least_ready, plan_pods
+from providers.local.agent.volumes import Claims, free_claims
 
 log: Final = logging.getLogger(__name__)
 # Pods begin at .1.1 of a block: what is below belongs to the agent and the gateway.
@@ -57,7 +58,7 @@ class Place:
 
 @dataclass
 class Entry:
-    """A workload under supervision."""
+    """A workload under supervision. `vacated`: pods that are gone, and whose successors have their room."""
 
     order: Order
     replicas: int
@@ -66,6 +67,7 @@ class Entry:
     waiting: bool = False
     job: Job | None = None
     alarm: asyncio.TimerHandle | None = None
+    vacated: list[Pod] = field(default_factory=list)
 
     @property
     def claims(self) -> int:
@@ -75,7 +77,13 @@ class Entry:
     @property
     def replacing(self) -> bool:
         """Whether pods are there that others shall take the place of."""
-        return self.job is None and any(pod.plan.content != self.order.content for pod in self.pods.values())
+        pods = (*self.pods.values(), *self.vacated)
+        return self.job is None and any(pod.plan.content != self.order.content for pod in pods)
+
+    @property
+    def lacks(self) -> bool:
+        """Whether it has fewer pods than it shall have."""
+        return not self.deleting and len(self.pods) < self.claims
 
     def asks_for(self, workload: Workload) -> bool:
         """Whether this revision is what was asked for already."""
@@ -89,6 +97,7 @@ class Supervisor:
         self.place = place
         self._processes = processes
         self._journal = journal
+        self._claims = Claims(place.directory / "volumes")
         self._entries: dict[Key, Entry] = {}
         self._addresses: set[int] = set()
         # Anywhere in the block, so that a restarted agent does not give a new pod the address of one that just died.
@@ -128,8 +137,10 @@ class Supervisor:
         return Job.open(spec, order.workload.labels.get(UID_LABEL, ""), file, time.time())
 
     async def delete(self, key: Key) -> None:
-        """Stop it gracefully and forget it. Idempotent."""
+        """Stop it gracefully and forget it, with what it claimed. Idempotent."""
         entry = self._entries.get(key)
+        if entry is None:
+            self._discard_claims(key)
         if entry is not None and not entry.deleting:
             log.info("%s: deleted", key)
             entry.replicas, entry.deleting = 0, True
@@ -138,6 +149,11 @@ class Supervisor:
             for pod in entry.pods.values():
                 pod.stop()  # whoever deletes a workload has taken it out of every route before
             self._reconcile(entry)
+
+    def _discard_claims(self, key: Key) -> None:
+        free = self._claims.discard(key)
+        if free is not None:
+            asyncio.get_running_loop().run_in_executor(None, free)
 
     async def close(self, within_s: float) -> None:
         """Stop every pod gracefully, each in its grace period but none longer than `within_s` seconds."""
@@ -192,22 +208,31 @@ class Supervisor:
         for resource in RESOURCES:
             request = entry.order.requests[resource]
             if request > 0:
-                free = self.place.limit(resource, replacing=entry.replacing) - self._used[resource] + TOLERANCE
-                fits = min(fits, max(0, int(free / request)))
+                fits = min(fits, max(0, int((self._free(entry, resource) + TOLERANCE) / request)))
         return fits
+
+    def _free(self, entry: Entry, resource: str) -> float:
+        """How much of a resource new pods may reserve."""
+        kept = sum(pod.plan.template.request(resource) for pod in entry.vacated)
+        return self.place.limit(resource, replacing=entry.replacing) - self._used[resource] + kept
 
     def _reconcile(self, entry: Entry) -> None:
         key = entry.order.workload.key
         if self._entries.get(key) is not entry:
             return
         if entry.deleting and not entry.pods:
+            while entry.vacated:
+                self._release(entry.vacated.pop())
             del self._entries[key]
+            self._discard_claims(key)
             self._journal.remove(key)
             return
         if self._closing:
             self._publish(entry)
             return
         self._carry_out(entry, self._plan_job(entry, entry.job) if entry.job else self._plan_service(entry))
+        while entry.vacated and not entry.lacks:
+            self._release(entry.vacated.pop())
         self._publish(entry)
 
     def _plan_service(self, entry: Entry) -> Steps:
@@ -293,7 +318,11 @@ class Supervisor:
             path=self.place.path,
             config=Configuration(order.workload.objects),
             turns=self._turns,
+            claims=self._claims.of(key),
+            claimed=free_claims(key.name, order.claims, [pod.plan.claimed for pod in entry.pods.values()]),
         )
+        if entry.vacated:
+            self._release(entry.vacated.pop())
         for resource in RESOURCES:
             self._used[resource] += order.requests[resource]
         self._reserving.add(name)
@@ -312,7 +341,10 @@ class Supervisor:
         self._orders.pop(pod.name, None)
         self._ready_since.pop(pod.name, None)
         self._addresses.discard(int(ipaddress.IPv4Address(pod.plan.identity.address)))
-        self._release(pod)
+        if entry.order.one_writer and entry.job is None and entry.lacks:
+            entry.vacated.append(pod)  # its successor must not have to wait for what others take meanwhile
+        else:
+            self._release(pod)
         self._pod_changed(entry)
 
     def _release(self, pod: Pod) -> None:
@@ -363,8 +395,9 @@ class Supervisor:
             if entry.replacing:
                 least = least_ready(entry.replicas, workload.min_available)
                 parts.append(f"{ready} ready, of which {least} must stay, so no old pod makes way")
-        elif volumes := sorted({m.name for c in order.template.containers() for m in c.volume_mounts}):
-            parts.append(f"runs without its volumes ({', '.join(volumes)}): this sub-cluster mounts none")
+        elif order.unmounted:
+            names = ", ".join(order.unmounted)
+            parts.append(f"runs without {names}: this sub-cluster mounts no volumes of that kind")
         return "; ".join(parts)
 
     def _lack(self, entry: Entry) -> str:
@@ -372,7 +405,7 @@ class Supervisor:
         lacking = []
         for resource in RESOURCES:
             request = entry.order.requests[resource]
-            free = max(0.0, self.place.limit(resource, replacing=entry.replacing) - self._used[resource])
+            free = max(0.0, self._free(entry, resource))
             if request > free + TOLERANCE:
                 need, there = _amount(resource, request), _amount(resource, free)
                 lacking.append(f"one more pod needs {need}, {there} are free")

@@ -7,32 +7,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StrictInt, ValidationError
+from pydantic import BaseModel, Field, JsonValue, StrictInt, ValidationError
 from pydantic import model_validator as validator
-from pydantic.alias_generators import to_camel
 
 from federation.errors import InvalidInput, InvalidInputs
-from federation.model.quantity import parse_quantity
+from providers.local.agent.volumespec import Amount, FieldRef, Mount, Part, ResourceFieldRef, Volume
 
 Seconds = Annotated[StrictInt, Field(ge=0)]
 AtLeastOne = Annotated[StrictInt, Field(ge=1)]
 PortRef = Annotated[int, Field(strict=True, ge=1, le=65535)] | Annotated[str, Field(min_length=1)]
-Amount = Annotated[float, BeforeValidator(parse_quantity)]
 
 M = TypeVar("M", bound=BaseModel)
-
-
-class Part(BaseModel):
-    """Base: unknown fields are ignored (others read them), and null means absent, as in Kubernetes."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True
-    )
-
-    @validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, value: object) -> object:
-        return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
 
 class KeyRef(Part):
@@ -41,20 +26,6 @@ class KeyRef(Part):
     name: str
     key: str
     optional: bool = False
-
-
-class FieldRef(Part):
-    """A field of the pod."""
-
-    field_path: str
-
-
-class ResourceFieldRef(Part):
-    """A request or limit of a container, in units of `divisor`."""
-
-    resource: str
-    container_name: str | None = None
-    divisor: Amount = 0.0
 
 
 class Source(Part):
@@ -189,12 +160,6 @@ class Resources(Part):
         return self.requests.get(resource, self.limits.get(resource, 0.0))
 
 
-class Mount(Part):
-    """Where a volume would be."""
-
-    name: str
-
-
 class Container(Part):
     """One container: here, one process."""
 
@@ -230,6 +195,7 @@ class PodSpec(Part):
     restart_policy: Literal["Always", "OnFailure", "Never"] = "Always"
     termination_grace_period_seconds: Seconds = 30
     service_account_name: str = ""
+    volumes: tuple[Volume, ...] = ()
 
 
 class Template(Part):
