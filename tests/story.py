@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from federation.contracts.store import Create, Delete, Replace
 from federation.model.event import Event
-from federation.model.meta import FLEET, Key, Resource
-from federation.model.migration import Migration
+from federation.model.meta import FLEET, Key, Metadata, Resource
+from federation.model.migration import Migration, MigrationSpec
 from federation.model.placement import Placement
 from federation.model.policy import ClusterPlacementPolicy
 from federation.model.subcluster import SubCluster
-from federation.testing.simulation.actions import NAMESPACE
+from federation.testing.simulation.actions import CANARY, NAMESPACE
 from federation.testing.simulation.scenario import Action, PlaceSpec, Scenario, ServiceSpec
 from federation.testing.simulation.simulation import Simulation
 
@@ -33,7 +33,7 @@ class Story:
         actions = tuple(Action(0.0, "create", (service.name,)) for service in services)
         self.simulation = Simulation(Scenario(7, places, services, (), automatic, actions))
         self.simulation.begin()
-        self._wrote = False
+        self._moved = 0
         self.wait(10.0)
 
     # Time
@@ -68,6 +68,13 @@ class Story:
         assert found is not None
         metadata = found.metadata.model_copy(update={"labels": labels})
         self.simulation.store.write_as_user([Replace(found.model_copy(update={"metadata": metadata}))])
+
+    def migrate(self, name: str, source: str, target: str) -> None:
+        """Move a service by hand, quickly."""
+        spec = MigrationSpec(service=name, source=source, target=target, replicas=1, strategy=CANARY)
+        metadata = Metadata(name=f"{name}-{self._moved}", namespace=NAMESPACE)
+        self._moved += 1
+        self.simulation.store.write_as_user([Create(Migration(metadata=metadata, spec=spec))])
 
     def policy(self, name: str, **spec: Any) -> None:
         """Add a policy for the whole fleet."""

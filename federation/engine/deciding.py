@@ -12,7 +12,7 @@ from functools import partial
 
 from federation.contracts.meter import Meter, NoMeter
 from federation.contracts.runtime import Runtime
-from federation.contracts.store import Write
+from federation.contracts.store import Delete, Write
 from federation.engine.boundary import Backoff, after_failure
 from federation.engine.cache import Cache
 from federation.engine.consequences import Consequences
@@ -42,6 +42,8 @@ QUICK_FROM_S = 0.1
 LATER = 5.0
 """Decisions that nobody waits for rest this many times as long as one takes."""
 LONGEST_REST_S = 60.0
+KEPT_MIGRATIONS = 10
+"""How many ended moves of a service are remembered."""
 SLICE = 250
 SLICE_WRITES = 60
 """Of how many services the consequences are written down, and in how many objects, before the engine looks at other
@@ -305,16 +307,34 @@ class DecisionEngine:
     def _count_failures(self) -> None:
         """Remember automatic moves that failed, so that the next try of the same service waits longer each time."""
         now = self.runtime.monotonic()
+        moved: set[Key] = set()
         for migration in self.cache.of(Migration).values():
             if migration.open or migration.metadata.uid in self._counted:
                 continue
             self._counted.add(migration.metadata.uid)
             key = Key(migration.metadata.namespace, migration.spec.service)
+            moved.add(key)
             if migration.status.phase == "Succeeded":
                 self._failures.pop(key, None)
             elif migration.spec.reason != "Manual" and self.runtime.now() - migration.status.since < 60.0:
                 old = self._failures.get(key)
                 self._failures[key] = after_failure(old, NoCapacity("move failed"), "", now, self.runtime.random())
+        self._prune(moved)
+
+    def _prune(self, keys: set[Key]) -> None:
+        """Forget the oldest records of moves that have ended, of these services."""
+        if not keys:
+            return
+        ended: dict[Key, list[Migration]] = {key: [] for key in keys}
+        for migration in self.cache.of(Migration).values():
+            key = Key(migration.metadata.namespace, migration.spec.service)
+            if key in ended and not migration.open:
+                ended[key].append(migration)
+        for found in ended.values():
+            found.sort(key=lambda each: (each.metadata.creation_timestamp, each.key))
+            for migration in found[:-KEPT_MIGRATIONS]:
+                self._counted.discard(migration.metadata.uid)
+                self.journal.write([Delete(Migration, migration.key)])
 
     def _write(self, groups: list[list[Write]]) -> bool:
         """Write the groups in large batches; where a batch loses a compare-and-swap, each group on its own. False when

@@ -297,3 +297,15 @@ def test_a_move_for_cost_waits_for_its_cooldown() -> None:
     assert story.runs("web") == {"far": 2}
     story.wait(320.0)
     assert story.runs("web") == {"near": 2}
+
+
+def test_only_the_newest_moves_are_remembered() -> None:
+    story = Story(ServiceSpec("web", 1))
+    for number in range(13):
+        here, there = ("home", "near") if number % 2 == 0 else ("near", "home")
+        assert story.runs("web") == {here: 1}
+        story.migrate("web", here, there)
+        story.wait(12.0)
+    assert story.runs("web") == {"near": 1}
+    names = [migration.metadata.name for migration in story.moves()]
+    assert names == [f"web-{number}" for number in range(3, 13)]
