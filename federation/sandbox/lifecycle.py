@@ -69,7 +69,7 @@ def kill(home: Path, name: str) -> None:
 
 
 def start(home: Path, name: str, *, timeout_s: float = UP_S) -> None:
-    """Bring a lost sub-cluster back, empty; returns when its agent and its gateway answer. Idempotent.
+    """Bring a lost sub-cluster back, empty but for what was claimed; returns when agent and gateway answer. Idempotent.
 
     Raises: NotFound (no such sub-cluster or sandbox); TimedOut."""
     layout, claim, place = _find(home, name)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -215,3 +218,53 @@ def ask(port: int, page: str) -> tuple[int, bytes]:
         connection.request("GET", page)
         answer = connection.getresponse()
         return answer.status, answer.read()
+
+
+def carts(client: Client, method: str, user: str, line: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What the shop answers about a cart, once it answers."""
+    entrance = client.get(path_of("microservices", "shop", "frontend"))["status"]["gatewayPorts"]["8080"]
+    answers: list[dict[str, Any]] = []
+
+    def answered() -> bool:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", entrance, timeout=10)
+            with contextlib.closing(connection):
+                connection.request(method, f"/cart/{user}", json.dumps(line) if line else None, {"X-Nonce": "n"})
+                answer = connection.getresponse()
+                content = answer.read()
+                if answer.status == 200:
+                    answers.append(json.loads(content))
+        return bool(answers)
+
+    wait_for(f"the shop answers {method} of {user}'s cart", answered)
+    return answers[0]
+
+
+def writers(home: Path) -> list[int]:
+    """The processes whose data is in the writer's volume."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and f"DATA_DIR={home}".encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def test_carts_survive_their_writers_death_and_the_loss_of_its_sub_cluster(home: Path, client: Client) -> None:
+    where = placement(client, "cart-db")["spec"]["targets"][0]["subcluster"]
+    lines: set[str] = set()
+
+    def shop_on(line: str) -> None:
+        carts(client, "POST", "ann", {"line": line, "product": "p03", "quantity": 1})
+        lines.add(line)
+
+    shop_on("before")
+    (writer,) = writers(home)
+    os.kill(writer, signal.SIGKILL)
+    assert set(carts(client, "GET", "ann")["lines"]) == lines
+    shop_on("after its death")
+    sandbox.kill(home, where)
+    assert not writers(home)
+    sandbox.start(home, where)
+    assert set(carts(client, "GET", "ann")["lines"]) == lines
+    assert writers(home) != [writer]

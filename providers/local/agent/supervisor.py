@@ -224,8 +224,8 @@ class Supervisor:
             while entry.vacated:
                 self._release(entry.vacated.pop())
             del self._entries[key]
-            self._discard_claims(key)
             self._journal.remove(key)
+            self._discard_claims(key)
             return
         if self._closing:
             self._publish(entry)

@@ -6,6 +6,7 @@ its pod. Source: Kubernetes "Volumes", "Projected Volumes", "StatefulSet" (names
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import secrets
@@ -42,8 +43,10 @@ class Claims:
         aside = self._directory / f"{_REMOVED}{secrets.token_hex(6)}"
         try:
             self.of(key).rename(aside)
-        except FileNotFoundError:
-            return None
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+                return None
+            raise
         return lambda: shutil.rmtree(aside, ignore_errors=True)
 
     def sweep(self) -> None:
