@@ -130,7 +130,12 @@ def judge(situation: Situation) -> Judgement:
     from federation.planner.world import World
 
     world = World(
-        situation.subclusters, situation.services, situation.policies, situation.placements, situation.migrations
+        situation.subclusters,
+        situation.services,
+        situation.policies,
+        situation.placements,
+        situation.migrations,
+        situation.moving,
     )
     return Judgement(
         prepare(

@@ -27,6 +27,8 @@ class Situation:
     migrations: tuple[Migration, ...]
     fixed: Mapping[Key, tuple[Target, ...]]
     now: float
+    moving: frozenset[Key] = frozenset()
+    """Services with an open migration, also one whose copy does not exist yet."""
 
 
 class Verdict(Protocol):

@@ -143,6 +143,7 @@ class Surroundings:
             migrations=tuple(m for m in self.cache.of(Migration).values() if m.status.phase in COPYING),
             fixed=fixed,
             now=self.clock.now(),
+            moving=frozenset(s.key for s in services if self.cache.open_migration(s.key) is not None),
         )
 
     def is_lost(self, subcluster: str) -> bool:

@@ -201,7 +201,10 @@ class Judgement:
 
     def _parts(self, service: int) -> tuple[Reason, ...]:
         """Why a service has to leave a partner, or to join it: it may go and the partner stays, or both go. Of two that
-        could go, the one that the plan leaves where it is stays; what keeps data stays in any case."""
+        could go, the one that the plan leaves where it is stays; what keeps data stays in any case.
+
+        Nobody follows a partner that is on the move, nor makes way for it: it is about to be elsewhere, and two that
+        set out for each other's place would do so for ever. What is still broken when it has arrived counts."""
         ties = self.request.ties_of.get(service, ())
         view, current = self.request.view, self.request.problem.current
         if not ties or view.services[service].spec.stateful or not current[service].any():
@@ -212,6 +215,8 @@ class Judgement:
             if not is_broken(tie, current):
                 continue
             other = tie.second if tie.first == service else tie.first
+            if view.services[other].key in self.request.moving:
+                continue
             stays = not ((current[service] > 0) & (counts[service] == 0)).any()
             if not stays or view.services[other].spec.stateful:
                 found += tie_reasons(view, (tie,), current, service)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class PlanRequest:
     """One decision's input. `engines` and `opinions` go together, ordered by name. `images` [C]: where images run.
     `fixed`: services that must not move, with the targets they are held at. `reserved`: what open migrations are about
-    to start. `notices`: what was left out or assumed on the way."""
+    to start. `moving`: services with an open migration. `notices`: what was left out or assumed on the way."""
 
     view: FleetView
     engines: tuple[PolicyEngine, ...]
@@ -36,6 +36,7 @@ class PlanRequest:
     fixed: Mapping[Key, tuple[Target, ...]] = field(default_factory=dict)
     reserved: Mapping[Key, tuple[Target, ...]] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    moving: frozenset[Key] = frozenset()
 
     @cached_property
     def service_index(self) -> dict[Key, int]:
@@ -151,20 +152,20 @@ def prepare(
     opinions = tuple(engine.opine(view) for engine in ordered)
     able = np.array([runs_images(each, images or {}) for each in view.subclusters], dtype=bool)
     reserved = _reserved(world, view)
-    request = PlanRequest(view, ordered, opinions, able, {}, reserved, notices(world))
+    moving = world.moving | {Key(m.metadata.namespace, m.spec.service) for m in world.migrations if m.open}
+    request = PlanRequest(view, ordered, opinions, able, {}, reserved, notices(world), moving)
     held = _held(world, request) if fixed is None else {key: targets for key, targets in fixed.items() if targets}
     return replace(request, fixed=held, notices=tuple(dict.fromkeys([*request.notices, *request.warnings])))
 
 
 def _held(world: World, request: PlanRequest) -> dict[Key, tuple[Target, ...]]:
     """Open migrations' services, and pinned ones where their pin may stand."""
-    moving = {Key(m.metadata.namespace, m.spec.service) for m in world.migrations if m.open}
     held = {}
     for index, service in enumerate(request.view.services):
         placement = world.placements.get(service.key)
         if placement is None or not placement.spec.targets:
             continue
-        if service.key in moving:
+        if service.key in request.moving:
             held[service.key] = placement.spec.targets
         elif placement.spec.pinned is not None:
             targets = _pinned(request, index, placement.spec.pinned)

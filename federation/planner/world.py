@@ -42,6 +42,8 @@ class World:
     policies: tuple[Policy, ...] = ()
     placements: Mapping[Key, Placement] = field(default_factory=dict)
     migrations: tuple[Migration, ...] = ()
+    moving: frozenset[Key] = frozenset()
+    """Services with an open migration, beside those of `migrations`."""
 
 
 def build_view(world: World, engines: Sequence[PolicyEngine], places: Mapping[str, Place], now: float) -> FleetView:

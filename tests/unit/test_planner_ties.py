@@ -5,12 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning import (
     BELGIUM,
+    ENGINES,
     FLEET,
     FRANKFURT,
     VIRGINIA,
     ZURICH,
     placement,
     placements_of,
+    places,
     planned,
     policy,
     request,
@@ -22,6 +24,8 @@ from federation.model.meta import Key
 from federation.model.placement import Target
 from federation.planner.decide import Judgement, decide
 from federation.planner.explain import explain
+from federation.planner.request import prepare
+from federation.planner.world import World
 
 WEB, DB = Key("shop", "web"), Key("shop", "db")
 APP = {"app": "web"}
@@ -208,3 +212,20 @@ def test_no_plan_breaks_them_except_by_what_is_held(world, data):
         left -= {target.subcluster for target in each.targets}
         assert not (judgement.stands(key) and any(judgement.violation(key, name) for name in left))
     assert len(FLEET) == asked.problem.shape[1]
+
+
+def test_nobody_follows_a_partner_that_is_on_the_move_nor_makes_way_for_it():
+    """Else two that set out for each other's place would do so for ever."""
+    fleet = [ZURICH, VIRGINIA]
+    there = {WEB: placement("web", azure_virginia=1), DB: placement("db", onprem_zurich=1)}
+    resting = decision(SERVICES, [near("db")], fleet, there, ())
+    assert [resting.stands(key) for key in (WEB, DB)].count(False) == 1
+    moving = decision(SERVICES, [near("db")], fleet, there, (WEB,))
+    assert moving.stands(DB)
+    assert moving.violation(DB, "onprem-zurich") is None
+
+
+def decision(services, policies, fleet, placements, moving):
+    world = World(tuple(fleet), tuple(services), tuple(policies), placements, moving=frozenset(moving))
+    fixed = {key: placements[key].spec.targets for key in moving}
+    return Judgement(prepare(world, ENGINES, places(fleet), 0.0, fixed=fixed))

@@ -28,7 +28,12 @@ def judge_really(situation: Situation) -> Verdict:
     from federation.planner.world import World
 
     world = World(
-        situation.subclusters, situation.services, situation.policies, situation.placements, situation.migrations
+        situation.subclusters,
+        situation.services,
+        situation.policies,
+        situation.placements,
+        situation.migrations,
+        situation.moving,
     )
     places = {record.metadata.name: place_of(record.spec, None) for record in situation.subclusters}
     images = {record.metadata.name: True for record in situation.subclusters}
