@@ -36,9 +36,11 @@ def carry_out(args: Any) -> int:
             return 0
         rounds = max(map(len, shifts), default=0)
         for number in range(rounds):
-            moved = _start(client, [some[number] for some in shifts if len(some) > number])
+            moves = [some[number] for some in shifts if len(some) > number]
             if args.wait:
-                outcome(follow(client, moved, args.timeout))
+                move_all(client, moves, args.timeout)
+            else:
+                _start(client, moves)
         if args.wait:
             wait_ready(client, [_place(one) for one in documents if one["kind"] == "Microservice"], args.timeout)
         elif rounds:
@@ -80,6 +82,17 @@ def _start(client: Client, shifts: Iterable[Shift]) -> list[Place]:
         print(f"migration/{name} created: {shift.replicas} of {shift.key} to {shift.target}", flush=True)
         created.append((namespace, name))
     return created
+
+
+def move_all(client: Client, shifts: list[Shift], timeout_s: float) -> None:
+    """Make these moves and wait for them. One that is refused before it began is tried again when others have gone:
+    they may have been in the room it wants. Raises: TimedOut, FederationError with all that did not succeed."""
+    while shifts:
+        ended = follow(client, _start(client, shifts), timeout_s)
+        refused = [shift for shift, one in zip(shifts, ended, strict=True) if one["status"]["phase"] == "Failed"]
+        again = refused if any(one["status"]["phase"] == "Succeeded" for one in ended) else []
+        outcome([one for shift, one in zip(shifts, ended, strict=True) if shift not in again])
+        shifts = again
 
 
 def _say(shifts: Iterable[Shift]) -> None:

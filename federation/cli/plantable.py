@@ -160,7 +160,8 @@ def _changes(changes: Sequence[Change]) -> list[str]:
         lines.append(f"{new} {'service runs' if new == 1 else 'services run'} nowhere yet.")
     for change in changes:
         if change.type == "stranded":
-            lines.append(f"{change.key}: keeps running in {_targets(change.before)}, with nowhere to go.")
+            where = _targets(change.before)
+            lines.append(f"{change.key}: has nowhere to go from {where}, and stays unless a rule has it stopped.")
         elif change.type != "new":
             lines.append(f"{change.key}: {change.type} from {_targets(change.before)} to {_targets(change.after)}.")
     return lines

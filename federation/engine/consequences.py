@@ -129,7 +129,7 @@ class Consequences:
             status=PlacementStatus(proposed=proposal, conditions=(condition,)),
         )
         reason = "Placed" if planned.targets else condition.reason
-        message = " ".join(planned.reasons) if planned.reasons else _where(planned.targets)
+        message = "; ".join(planned.reasons) if planned.reasons else _where(planned.targets)
         event = self.journal.make_event(service, reason, message, warning=not planned.targets)
         return [Create(record), Create(event)]
 

@@ -13,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serving import BASE, SECRET, Served, a_microservice, a_secret
 
+from federation.cli.carrying import move_all
+from federation.cli.client import Client
 from federation.cli.order import callers_first
-from federation.cli.planfile import PlanFile
+from federation.cli.planfile import PlanFile, Shift
 from federation.cli.waiting import Progress
 from federation.contracts.store import Replace
+from federation.errors import FederationError
 from federation.model.meta import Key
 from federation.model.migration import Migration
 from federation.model.subcluster import SubCluster
@@ -193,3 +196,40 @@ def test_policies_go_after_what_they_rule(shop: Served, roam: Roam, tmp_path: Pa
     files = _file(tmp_path, a_policy("eu"), a_microservice("cart", objects=[a_secret()]))
     out = roam("delete", "-f", files, "--no-wait")[1]
     assert out.splitlines() == ["microservice/cart deleted", "clusterplacementpolicy/eu deleted"]
+
+
+class Crowded(Client):
+    """Refuses a move to `full` until another one has ended well; all others succeed at once."""
+
+    def __init__(self, full: str) -> None:
+        super().__init__("http://127.0.0.1:1", "")
+        self.full = full
+        self.made: list[dict[str, Any]] = []
+
+    def post(self, path: str, body: Any, query: Any = None) -> dict[str, Any]:
+        gone = any(one["status"]["phase"] == "Succeeded" for one in self.made)
+        phase = "Failed" if body["spec"]["target"] == self.full and not gone else "Succeeded"
+        name = f"m{len(self.made)}"
+        status = {"phase": phase, "weight": 0, "message": "has 0 of 1 CPU left"}
+        self.made.append({"metadata": {**body["metadata"], "name": name}, "spec": body["spec"], "status": status})
+        return self.made[-1]
+
+    def get(self, path: str, query: Any = None) -> dict[str, Any]:
+        return next(one for one in self.made if path.endswith(f"/{one['metadata']['name']}"))
+
+    def items(self, plural: str, namespace: str | None = None, selector: str = "") -> tuple[list[Any], str]:
+        return list(self.made), "1"
+
+
+def test_a_move_into_room_that_another_one_leaves_is_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
+    client = Crowded("home")
+    move_all(client, [Shift(Key("shop", "in"), "away", "home", 1), Shift(Key("shop", "out"), "home", "away", 1)], 5.0)
+    assert [one["spec"]["service"] for one in client.made] == ["in", "out", "in"]
+    assert "shop/in moved from away to home" in capsys.readouterr().out
+
+
+def test_a_move_that_nobody_makes_room_for_is_tried_once() -> None:
+    client = Crowded("home")
+    with pytest.raises(FederationError, match="has 0 of 1 CPU left"):
+        move_all(client, [Shift(Key("shop", "in"), "away", "home", 1)], 5.0)
+    assert len(client.made) == 1
