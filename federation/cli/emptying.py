@@ -113,7 +113,9 @@ class _Emptying:
         if found:
             for item in self.client.items("migrations")[0]:
                 place = (item["metadata"]["namespace"], item["spec"]["service"])
-                if place in found and item["spec"]["source"] in self.names:
+                # What somebody tried by hand, and where to, says nothing of how it leaves.
+                counts = is_open(item) or item["spec"].get("reason") != "Manual"
+                if counts and place in found and item["spec"]["source"] in self.names:
                     self.moves[place] = max(item, self.moves.get(place, item), key=_newest)
 
     def _placements(self, places: Iterable[Place]) -> list[Object]:
