@@ -156,7 +156,8 @@ def test_files_hold_what_their_sources_say_and_are_for_nobody_else(tmp_path: Pat
         {"name": "keys", "secret": {"secretName": "keys", "defaultMode": 0o444}},
         {"name": "all", "projected": {"sources": sources}},
         {"name": "none", "configMap": {"name": "missing", "optional": True}},
-        {"name": "scratch", "emptyDir": {}},
+        {"name": "api", "projected": {"sources": [{"configMap": {"name": "kube-root-ca.crt"}}]}},
+        {"name": "scratch", "emptyDir": None},
         {"name": "host", "hostPath": {"path": "/"}},
     )
     found = {

@@ -23,6 +23,8 @@ from providers.local.agent.template import Container, Template
 from providers.local.agent.volumespec import ConfigMapFiles, FieldFiles, Mount, Projection, SecretFiles, Volume
 
 EXECUTABLE: Final = 0o111
+CLUSTERS_OWN: Final = "kube-root-ca.crt"
+"""A ConfigMap that a cluster puts into every namespace for those who call its API server; there is none here."""
 _REMOVED: Final = ".removed-"
 
 
@@ -171,7 +173,7 @@ def _keys(
 ) -> Iterator[tuple[str, bytes, int | None]]:
     data = config.find_bytes(kind, name)
     if data is None:
-        if not wanted.optional:
+        if not wanted.optional and name != CLUSTERS_OWN:
             raise ConfigError(f'{kind} "{name}" not found')
         return
     if not wanted.items:

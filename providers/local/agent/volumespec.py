@@ -112,6 +112,13 @@ class Volume(Projection):
     persistent_volume_claim: Claim | None = None
     projected: Projected | None = None
 
+    @validator(mode="before")
+    @classmethod
+    def _with_default(cls, value: object) -> object:
+        """A volume that says nothing but its name is an empty directory, as in Kubernetes."""
+        bare = isinstance(value, dict) and all(item is None for key, item in value.items() if key != "name")
+        return {**value, "emptyDir": {}} if bare and isinstance(value, dict) else value
+
     @property
     def mounted(self) -> bool:
         """Whether an agent can mount it."""
