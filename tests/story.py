@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from federation.contracts.store import Create, Delete, Replace
 from federation.model.event import Event
 from federation.model.meta import FLEET, Key, Metadata, Resource
+from federation.model.microservice import Microservice
 from federation.model.migration import Migration, MigrationSpec
 from federation.model.placement import Placement
 from federation.model.policy import ClusterPlacementPolicy
@@ -75,6 +76,10 @@ class Story:
         metadata = Metadata(name=f"{name}-{self._moved}", namespace=NAMESPACE)
         self._moved += 1
         self.simulation.store.write_as_user([Create(Migration(metadata=metadata, spec=spec))])
+
+    def delete(self, name: str) -> None:
+        """Delete a service."""
+        self.simulation.store.write_as_user([Delete(Microservice, Key(NAMESPACE, name))])
 
     def policy(self, name: str, **spec: Any) -> None:
         """Add a policy for the whole fleet."""

@@ -88,11 +88,13 @@ def _condition(item: Object, kind: str) -> Object:
 
 
 def _placement_status(item: Object, _now: float) -> str:
-    """The one word that matters most: out of policy before not placed before not available."""
+    """The one word that matters most: out of policy before not placed before not updated before not available."""
     if _condition(item, "OutOfPolicy")["status"] == "True":
         return "OutOfPolicy"
     if not item["spec"]["targets"] and _condition(item, "Placed")["status"] == "False":
         return str(_condition(item, "Placed")["reason"])
+    if _condition(item, "Progressing")["reason"] == "ProgressDeadlineExceeded":
+        return "UpdateFailed"
     return str(_condition(item, "Available")["reason"]) or "Pending"
 
 

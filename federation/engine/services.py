@@ -316,10 +316,16 @@ class ServiceReconciler:
         self._world.journal.event(about or link.subcluster, f"{step.verb}{step.why}", message)
 
     def _clear(self, key: Key) -> None:
-        """Remove the placement of a microservice that is gone, once no copy is left where Roam can look."""
+        """Remove the placement of a microservice that is gone, once no copy is left where Roam can look, and what is
+        remembered of its moves."""
         if not any(key in link.workloads for link in self._world.links.values()):
             self._parting.pop(key, None)
-            self._world.journal.write([Delete(Placement, key)])
+            moves = [
+                Delete(Migration, migration.key)
+                for migration in self._world.cache.of(Migration).values()
+                if Key(migration.metadata.namespace, migration.spec.service) == key
+            ]
+            self._world.journal.write([Delete(Placement, key), *moves])
 
     # Reporting
 

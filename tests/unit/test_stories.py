@@ -309,3 +309,14 @@ def test_only_the_newest_moves_are_remembered() -> None:
     assert story.runs("web") == {"near": 1}
     names = [migration.metadata.name for migration in story.moves()]
     assert names == [f"web-{number}" for number in range(3, 13)]
+
+
+def test_nothing_is_left_of_a_deleted_service() -> None:
+    story = Story(ServiceSpec("web", 1))
+    story.migrate("web", "home", "near")
+    story.wait(12.0)
+    story.delete("web")
+    story.wait(20.0)
+    assert story.runs("web") == {}
+    assert story.find(Placement, "web") is None
+    assert story.moves() == []
