@@ -26,6 +26,7 @@ from federation.errors import InvalidInput, NoCapacity
 from federation.model.meta import Key
 from federation.model.microservice import Port
 from federation.testing.driver import SERVER, View
+from providers.local.agent.priority import BEHIND, may_be_changed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("local-agent")]
 
@@ -195,6 +196,20 @@ def test_startup_probe_holds_back_the_others(agent: RunningAgent) -> None:
     assert not pod.ready
     (agent.directory / "pods" / f"shop_{pod.name}" / "scratch" / "up").touch()
     see(agent, lambda pod: pod.restarts > 0)
+
+
+def test_what_starts_gives_way_to_what_serves(agent: RunningAgent) -> None:
+    readiness = {"readinessProbe": {"exec": {"command": ["sh", "-c", "test -e $HOME/up"]}, "periodSeconds": 1}}
+    program = "while :; do nice > $HOME/new; mv $HOME/new $HOME/nice; sleep 0.05; done"
+    agent.driver.apply(workload("sh", "-c", program, container=readiness), deadline_s=5)
+    pod = see(agent, lambda pod: pod.phase == "Running")
+    scratch = agent.directory / "pods" / f"shop_{pod.name}" / "scratch"
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    behind = own + (BEHIND if may_be_changed() else 0)
+    wait_until(lambda: (scratch / "nice").exists() and (scratch / "nice").read_text() == f"{behind}\n")
+    (scratch / "up").touch()
+    see(agent, lambda pod: pod.ready)
+    wait_until(lambda: (scratch / "nice").read_text() == f"{own}\n")
 
 
 def test_a_crash_loop_says_why(agent: RunningAgent) -> None:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Final, Literal
 
+from providers.local.agent.priority import set_niceness
 from providers.local.agent.probing import Answer, Subject, ask
 from providers.local.agent.processes import CannotStart, Process, put_log_aside
 from providers.local.agent.schedule import Backoff, ProbeState
@@ -49,11 +50,18 @@ class ContainerRun:
         self._process: Process | None = None
         self._stopping = False
         self._verdict = ""
+        self._niceness = 0
 
     @property
     def pid(self) -> int | None:
         """Its process, while it runs."""
         return self._process.pid if self._process is not None else None
+
+    def give_way(self, niceness: int) -> None:
+        """Let what it runs have the processor after the others, or (0) as they do; now and when it is started again."""
+        self._niceness = niceness
+        if self._process is not None:
+            set_niceness(self._process.pid, niceness)
 
     async def live(self, policy: RestartPolicy) -> None:
         """Run it, again and again as `policy` says; returns when it is not to run any more."""
@@ -94,6 +102,8 @@ class ContainerRun:
         finally:
             if self._starting.done():
                 self._starting = None
+        if self._niceness:
+            set_niceness(process.pid, self._niceness)
         began = loop.time()
         self.began = True
         self._set(False, "", "")

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from providers.local.agent.containers import ContainerRun, RestartPolicy
 from providers.local.agent.environment import ConfigError, Configuration, Identity, arguments_of, variables_of
 from providers.local.agent.paths import Paths
+from providers.local.agent.priority import BEHIND
 from providers.local.agent.probing import Subject
 from providers.local.agent.processes import Command, Processes
 from providers.local.agent.template import Container, Template
@@ -156,6 +157,8 @@ class Pod:
                 return
         async with self.plan.turns:
             self._mains = [self._add(container, subjects[container.name]) for container in spec.containers]
+            for run in self._mains:
+                run.give_way(BEHIND)
             lives = asyncio.gather(*(run.live(spec.restart_policy) for run in self._mains))
             lives.add_done_callback(lambda _: self._stirred.set())
             try:
@@ -165,6 +168,9 @@ class Pod:
             except asyncio.CancelledError:
                 lives.cancel()
                 raise
+            finally:
+                for run in self._mains:
+                    run.give_way(0)
         await lives
         failed = next((run for run in self._mains if run.exit_code != 0), None)
         if failed is not None:
