@@ -69,6 +69,7 @@ class ServiceReconciler:
         self._outbox: dict[Key, list[Callable[[], None]]] = {}
         self._routed: dict[Key, object] = {}
         self._parting: dict[Key, float] = {}
+        self._began_at = 0.0
 
     def send(self) -> None:
         """Send the steps of the passes so far; to be called once their events are stored."""
@@ -86,7 +87,7 @@ class ServiceReconciler:
         """One pass. Returns when to look again even if nothing changes (seconds since 1970), or None."""
         world = self._world
         # Before anything is judged: what becomes due in between must be looked at again, not forgotten.
-        now = world.runtime.now()
+        now, self._began_at = world.runtime.now(), world.runtime.monotonic()
         service = world.cache.of(Microservice).get(key)
         placement = world.cache.placement(key)
         migration, *surplus = world.cache.open_migrations(key) or (None,)
@@ -104,7 +105,7 @@ class ServiceReconciler:
             self._clear(key)
         times = [waits_until(migration, now)] if migration is not None else []
         if service is None and key in self._parting:
-            left_s = self._parting[key] + PARTING_S - world.runtime.monotonic()
+            left_s = self._parting[key] + PARTING_S - self._began_at
             times.append(now + left_s if left_s > 0 else None)
         if service is not None and placement is not None:
             times.append(look_again_at(service, _latest(world.journal, placement), now))
@@ -295,8 +296,8 @@ class ServiceReconciler:
         if not self._settled(key):
             return False
         if service is None:
-            now = self._world.runtime.monotonic()
-            return now >= self._parting.setdefault(key, now) + PARTING_S
+            # One reading of the clock for this and for when to look again: in between nothing may become due unseen.
+            return self._began_at >= self._parting.setdefault(key, self._began_at) + PARTING_S
         if placement is None or not wanted:
             return service.spec.replicas == 0 or (placement is not None and placement.spec.stopped)
         ready = sum(ready_replicas(state) for name, state in self._states(key).items() if name in wanted)
