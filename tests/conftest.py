@@ -17,6 +17,14 @@ settings.load_profile("steady")
 pytest.register_assert_rewrite("federation.testing")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the end-to-end tests of one module on one worker, in order: they share what they start, and go on from where
+    the test before left it."""
+    for item in items:
+        if item.get_closest_marker("e2e") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A test is skipped only where a facility of the machine is missing; CI has them all, so there it is a failure."""

@@ -155,11 +155,10 @@ def test_a_disk_that_takes_no_writes(fleet: Fleet) -> None:
     assert _names(fleet) == before | {"after-frozen"}
 
 
-@pytest.mark.parametrize(("jump_s", "source", "target"), [(HOUR_S, "near", "farther"), (-HOUR_S, "farther", "near")])
-def test_a_clock_that_jumps_in_the_middle_of_a_move(
-    fleet: Fleet, clock: Path, jump_s: int, source: str, target: str
-) -> None:
+@pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S])
+def test_a_clock_that_jumps_in_the_middle_of_a_move(fleet: Fleet, clock: Path, jump_s: int) -> None:
     """The move takes as long as its steps say: an hour more or less on the clock is not waited for, nor skipped."""
+    source, target = sorted(fleet.agents, key=lambda name: not fleet.running("first", name))
     fleet.apply(migration("first", source, target, interval="1s", replicas=1))
     path = path_of("migrations", "shop", f"first-to-{target}")
 
