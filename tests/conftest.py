@@ -17,9 +17,10 @@ settings.load_profile("steady")
 pytest.register_assert_rewrite("federation.testing")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the end-to-end tests of one module on one worker, in order: they share what they start, and go on from where
-    the test before left it."""
+    the test before left it. First of all hooks, since xdist's reads the groups."""
     for item in items:
         if item.get_closest_marker("e2e") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

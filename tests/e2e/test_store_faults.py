@@ -180,6 +180,7 @@ def test_a_clock_that_jumps_in_the_middle_of_a_move(fleet: Fleet, clock: Path, j
 
 def test_a_second_controller_is_refused_and_a_killed_one_is_followed(fleet: Fleet) -> None:
     before = _names(fleet)
+    (home,) = [name for name in fleet.agents if fleet.running("first", name)]
     assert fleet.process is not None
     code, said = fleet.roam("restore", str(fleet.home / "none"), "--force")
     assert code == 64
@@ -192,7 +193,7 @@ def test_a_second_controller_is_refused_and_a_killed_one_is_followed(fleet: Flee
     assert fleet.roam("restore", str(fleet.home / "backup"), "--force")[0] == 0
     fleet.start()
     assert _names(fleet) == before
-    eventually(lambda: fleet.running("first", "near"), "what the backup knows runs")
+    eventually(lambda: fleet.running("first", home), "what the backup knows runs")
     eventually(lambda: not _is_there(fleet, "after-backup"), "what the backup does not know is gone")
     fleet.apply(service("after-restore"))
     eventually(lambda: fleet.running("after-restore", "near"), "work goes on")
