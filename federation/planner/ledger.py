@@ -98,11 +98,17 @@ class Ledger:
 
     def terms_alone(self, service: int, subcluster: int) -> dict[str, float]:
         """`terms_at` for a service that stands as a whole in one sub-cluster, or nowhere, and would in another."""
-        row = self.state.counts[service]
         result = dict(zip(self.terms, np.round(self.own[:, service, subcluster], DIGITS).tolist(), strict=True))
-        before = float(self.callers[service, row.argmax()]) if row.any() else 0.0
-        result[CALLERS] = round(float(self.callers[service, subcluster]) - before, DIGITS)
+        result[CALLERS] = round(float(self.callers[service, subcluster]) - self._callers_now[service], DIGITS)
         return {term: amount for term, amount in result.items() if amount}
+
+    @cached_property
+    def _callers_now(self) -> list[float]:
+        """[S] what the callers of each service pay for their calls as it stands, for one that stands as a whole."""
+        counts = self.state.counts
+        paid = np.take_along_axis(self.callers, counts.argmax(axis=1)[:, None], axis=1)[:, 0]
+        found: list[float] = np.where(counts.any(axis=1), paid, 0.0).tolist()
+        return found
 
     def _callers_pay(self, calls: Ints, share: Floats) -> float:
         problem = self.state.problem

@@ -6,12 +6,9 @@ release has other defaults. Times are numbers here, not RFC 3339 text: text woul
 
 from __future__ import annotations
 
-import gc
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -156,36 +153,3 @@ class Parsed:
             while self._found and (len(self._found) > self._most or self._chars > self._most_chars):
                 _, (_, length) = self._found.popitem(last=False)
                 self._chars -= length
-
-
-class _Pause:
-    """Holds the cyclic garbage collector off while any thread is within `held`."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._within = 0
-        self._was_enabled = False
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        with self._lock:
-            if self._within == 0:
-                self._was_enabled = gc.isenabled()
-                gc.disable()
-            self._within += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._within -= 1
-                if self._within == 0 and self._was_enabled:
-                    gc.enable()
-
-
-_PAUSE = _Pause()
-
-
-def parsing_many() -> AbstractContextManager[None]:
-    """To be held while thousands of documents are parsed: they make no cycles, but so many objects that the collector,
-    woken again and again to look at them all, would take longer than the parsing."""
-    return _PAUSE.held()

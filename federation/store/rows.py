@@ -10,7 +10,8 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from federation.errors import FederationError
 from federation.model.meta import Key, Resource
-from federation.store.documents import Parsed, parse, parsing_many
+from federation.store.collector import making_many
+from federation.store.documents import Parsed, parse
 from federation.store.ledger import Account, ObjectId, Revision
 from federation.store.schema import LABELS, REVISIONS, STATE
 from federation.store.sealing import Keyring
@@ -76,7 +77,7 @@ def load(connection: Connection, versions: Sequence[int], parsed: Parsed) -> dic
     Only for committed rows. Raises: FederationError for one that this release, or these keys, can't read."""
     found = parsed.get(list(versions))
     missing = [version for version in versions if version not in found]
-    with parsing_many() if len(missing) > _AT_ONCE else nullcontext():
+    with making_many() if len(missing) > _AT_ONCE else nullcontext():
         for some in _portions(missing):
             for version, kind, namespace, name, text, sealed in connection.execute(_DOCUMENTS, {"versions": some}):
                 if sealed is not None:
