@@ -30,13 +30,16 @@ from federation.model.kinds import KINDS
 from federation.server import history
 from federation.server.app import Api, Options, make_wsgi
 from federation.server.audit import AuditLog
+from federation.server.backup import backup_extras
 from federation.server.metrics import Metrics
 from federation.server.page.extras import page_extras
+from federation.server.pods import pod_extras
 from federation.server.requests import Limits
 from federation.server.tokens import TokenFile
 from federation.store.sql import open_store
 from federation.testing.fuzzing.calling import Call, Reply, call
 from federation.testing.fuzzing.documents import ROAM
+from federation.testing.fuzzing.places import Talkative
 from federation.testing.fuzzing.requests import BASE, TOKENS, VERSION, any_manifest, any_request
 
 PER_BATCH: Final = 2_000
@@ -117,7 +120,8 @@ def _api() -> Iterator[Api]:
         tokens = folder / "tokens.yaml"
         tokens.touch(mode=0o600)
         tokens.write_text(yaml.safe_dump({"tokens": hashes}))
-        store = open_store(None)
+        path = folder / "store.db"
+        store = open_store(path)
         try:
             api = make_wsgi(
                 store,
@@ -129,7 +133,13 @@ def _api() -> Iterator[Api]:
                     limits=_LIMITS,
                     tokens=TokenFile(tokens, _now),
                     audit=AuditLog(folder / "audit.log", rotate_bytes=200_000),
-                    extras=(*page_extras(store, _now), *history.extras(store, _now), Metrics().page()),
+                    extras=(
+                        *page_extras(store, _now),
+                        *history.extras(store, _now),
+                        *backup_extras(path, _now),
+                        *pod_extras(store, Talkative),
+                        Metrics().page(),
+                    ),
                 ),
             )
             for document in ROAM:

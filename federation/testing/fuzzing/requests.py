@@ -169,11 +169,21 @@ def _added(random: Random) -> Call:
             ("POST", f"{service}/rollback", random.choice(({}, {"revision": random.choice((1, 2))}, weird(random)))),
             ("GET", f"{BASE}/fleet", None),
             ("GET", f"{BASE}/feed?kinds={random.choice(('placements,events', 'x', '', ','))}", None),
+            ("GET", f"{service}/log{_log_query(random)}", None),
+            ("GET", f"{BASE}/usage{random.choice(('', '?namespace=shop', '?namespace=%00', '?x=1'))}", None),
+            ("GET", f"{BASE}/backup", None),
             ("GET", "/metrics", None),
             ("GET", random.choice(("/page/app.js", "/page/../x", "/page/", "/")), None),
         )
     )
     return Call(method, path, _headers(random), b"" if body is None else as_json(body, random))
+
+
+def _log_query(random: Random) -> str:
+    names = ("subcluster", "pod", "container", "tailLines", "previous", "follow", "x")
+    values = ("onprem", "a", "main", "nobody", "1", "0", "true", "false", *_VALUES)
+    pairs = [(random.choice(names), random.choice(values)) for _ in range(random.choice((0, 1, 2, 4)))]
+    return "?" + "&".join(f"{name}={quote(value)}" for name, value in pairs)
 
 
 def _collection(document: Mapping[str, Any], random: Random) -> str:
