@@ -12,7 +12,15 @@ from federation.cli.columns import where
 from federation.cli.moving import Place, follow, is_open, outcome
 from federation.cli.output import note
 from federation.cli.parsing import add_connection, add_namespace, add_timeout, connect, seconds, split_name
-from federation.errors import FederationError, InvalidInput, NotFound, Unplaceable
+from federation.errors import (
+    Denied,
+    FederationError,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    Unavailable,
+    Unplaceable,
+)
 
 Object = Mapping[str, Any]
 Wish = tuple[str, dict[str, Any]]
@@ -29,8 +37,8 @@ def configure(parser: ArgumentParser) -> None:
         "  roam migrate cart --to ec2-frankfurt --wait\n"
         "  roam migrate cart ads --to ec2-frankfurt --strategy 10,50,100 --interval 5s\n"
         "  roam migrate --all --from gce-belgium --to ec2-frankfurt --dry-run\n\n"
-        "exit codes with --wait: 0 moved, 1 rolled back or failed, 5 not done in time (it goes on); with --dry-run:\n"
-        "3 no room there, 4 denied there"
+        "exit codes: 4 denied there, nothing is started; with --dry-run also 3 no room there; with --wait 0 moved,\n"
+        "1 rolled back or failed, 5 not done in time (it goes on)"
     )
     parser.add_argument("services", nargs="*", metavar="SERVICE", help="NAME or NAMESPACE/NAME, one or several")
     parser.add_argument("--to", metavar="SUB", required=True, dest="target", help="the sub-cluster to move to")
@@ -75,6 +83,7 @@ def _start(client: Client, wishes: Sequence[Wish], args: Any) -> int:
     for namespace, spec in wishes:
         metadata = {"namespace": namespace, "generateName": f"{spec['service']}-"}
         try:
+            _check_permitted(client, namespace, spec)
             answer = client.post(path_of("migrations", namespace), {"metadata": metadata, "spec": spec})
         except FederationError as error:
             if len(wishes) == 1:
@@ -89,8 +98,31 @@ def _start(client: Client, wishes: Sequence[Wish], args: Any) -> int:
         spaces = {namespace for namespace, _ in created}
         note(f"follow it with: roam migrations {'-A' if len(spaces) > 1 else f'-n {spaces.pop()}'} -w")
     if refused:
-        raise FederationError("\n".join(str(error) for error in refused))
+        said = "\n".join(str(error) for error in refused)
+        denied = any(isinstance(error, Unplaceable) for error in refused)
+        raise Unplaceable(said, denied=True) if denied else FederationError(said)
     return 0
+
+
+def _check_permitted(client: Client, namespace: str, spec: Mapping[str, Any]) -> None:
+    """Raises: Unplaceable where a rule denies the target. What can't be told now is left to the controller.
+
+    The server's answer may be of a moment ago, so a denial is looked at again with what is stored now, as far as the
+    caller may see that."""
+    try:
+        found = client.get(f"{path_of('microservices', namespace, spec['service'])}/candidates")
+    except (NotFound, Unavailable, RateLimited):
+        return
+    candidate = next((one for one in found["candidates"] if one["subcluster"] == spec["target"]), None)
+    if candidate is None or candidate["verdict"] != "denied":
+        return
+    try:
+        lacks, _ = _lacks(client, [(namespace, dict(spec))])
+    except Denied:
+        reasons = "; ".join(candidate["reasons"])
+        lacks = Unplaceable(f"{namespace}/{spec['service']} can't move to {spec['target']}: {reasons}", denied=True)
+    if lacks is not None and lacks.denied:
+        raise lacks
 
 
 def _all(client: Client, args: Any) -> list[Wish]:
@@ -193,6 +225,15 @@ def _source(service: str, targets: list[Object], args: Any) -> tuple[str, int]:
 
 def _dry_run(client: Client, wishes: Sequence[Wish]) -> int:
     """What the planner thinks of each. Raises: Unplaceable."""
+    lacks, said = _lacks(client, wishes)
+    print("".join(f"{line}\n" for line in said), end="")
+    if lacks is not None:
+        raise lacks
+    return 0
+
+
+def _lacks(client: Client, wishes: Sequence[Wish]) -> tuple[Unplaceable | None, list[str]]:
+    """What keeps any of them from its target, by a plan made of what is stored now, and what the others would mean."""
     import time
 
     from federation.app import plan_resources
@@ -203,6 +244,7 @@ def _dry_run(client: Client, wishes: Sequence[Wish]) -> int:
     resources = fetch(client)
     judgement = plan_resources(resources, time.time())
     lacks: list[str] = []
+    said: list[str] = []
     denied = False
     for namespace, spec in wishes:
         key = find_service(resources, Key(namespace, spec["service"])).key
@@ -212,14 +254,14 @@ def _dry_run(client: Client, wishes: Sequence[Wish]) -> int:
             denied = denied or candidate.verdict == "denied"
             lacks.append(f"{key} can't move to {spec['target']}: {'; '.join(candidate.reasons)}")
             continue
-        print(f"{key}: {spec['replicas']} replicas would move from {spec['source']} to {spec['target']} (dry run)")
+        said.append(
+            f"{key}: {spec['replicas']} replicas would move from {spec['source']} to {spec['target']} (dry run)"
+        )
         cost = candidate.cost_usd_per_hour
         if cost is not None and found.targets:
             now = ", ".join(f"{target.subcluster} {target.replicas}" for target in found.targets)
-            print(f"planned: {now} at {money(found.cost_usd_per_hour)} USD/h; with it: {money(cost)} USD/h")
-    if lacks:
-        raise Unplaceable("\n".join(lacks), denied=denied)
-    return 0
+            said.append(f"planned: {now} at {money(found.cost_usd_per_hour)} USD/h; with it: {money(cost)} USD/h")
+    return Unplaceable("\n".join(lacks), denied=denied) if lacks else None, said
 
 
 def _strategy(text: str) -> dict[str, Any]:

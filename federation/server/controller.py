@@ -27,7 +27,7 @@ from federation.server.auth import token_from
 from federation.server.backup import backup_extras
 from federation.server.extras import Extra
 from federation.server.liveness import engine_checks
-from federation.server.memory import be_thrifty, collect_once, giving_back
+from federation.server.memory import be_thrifty, collecting_once, giving_back
 from federation.server.metering import MeteredApi, metered_plugins, metered_store
 from federation.server.metrics import Metrics
 from federation.server.page.extras import page_extras
@@ -68,7 +68,7 @@ def serve(options: ServeOptions) -> None:
 
     Raises: FederationError when the store, its keys, the token or the address can't be had, when another controller has
     the store and does not end soon, or when the engine ends by itself."""
-    with hold(options.store, wait_s=_TAKE_OVER_S):
+    with hold(options.store, wait_s=_TAKE_OVER_S), collecting_once():
         _serve(options)
 
 
@@ -79,7 +79,6 @@ def _serve(options: ServeOptions) -> None:
     key_file = options.secrets_key or options.store.with_name(KEY_FILE)
     sys.setswitchinterval(_SWITCH_S)
     be_thrifty()
-    collect_once()
     metrics = Metrics()
     file = open_store(options.store, keys=keys_for(options.store, key_file, os.environ))
     store = metered_store(file, metrics)

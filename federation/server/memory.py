@@ -6,7 +6,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from federation.engine.judging import Judgement, Situation, Verdict
@@ -32,8 +33,9 @@ def be_thrifty() -> None:
             mallopt(name, value)
 
 
-def collect_once() -> None:
-    """Have Python's collector of cyclic garbage look at each object only until it has survived a full collection.
+@contextmanager
+def collecting_once() -> Iterator[None]:
+    """Within, Python's collector of cyclic garbage looks at each object only until it has survived a full collection.
 
     Otherwise every so many new objects it looks through all that the controller holds, a second at a time. What it
     leaves alone is still freed when nothing refers to it any more; cycles among it wait for the look through everything
@@ -50,6 +52,11 @@ def collect_once() -> None:
             looked_at[0] = time.monotonic()
 
     gc.callbacks.append(on_collection)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(on_collection)
+        gc.unfreeze()
 
 
 def giving_back(judgement: Judgement) -> Judgement:

@@ -10,12 +10,13 @@ from commandline import WIDTH, Roam, fill_shop
 from serving import NOW, TOKEN, Served, serving
 
 from federation.cli.main import main
+from federation.server.page.extras import page_extras
 
 
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """An empty server that `roam` talks to, 150 seconds after the server's (standing) clock."""
-    with serving(tmp_path) as served:
+    with serving(tmp_path, extras=lambda store: page_extras(store, lambda: NOW)) as served:
         (tmp_path / "token").write_text(TOKEN)
         monkeypatch.setenv("ROAM_HOME", str(tmp_path))
         monkeypatch.setenv("ROAM_SERVER", served.url)

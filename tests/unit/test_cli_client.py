@@ -202,6 +202,24 @@ def test_migrate_checks_before_it_starts(shop: Served, roam: Roam) -> None:
     assert shop.store.list(Migration).items == ()
 
 
+def test_migrate_starts_nothing_where_a_rule_forbids_it(shop: Served, roam: Roam, tmp_path: Path) -> None:
+    residency = {
+        "apiVersion": "roam.federation/v1alpha1",
+        "kind": "ClusterPlacementPolicy",
+        "metadata": {"name": "at-home"},
+        "spec": {"compliance": {"residency": {"allow": ["DE"]}}},
+    }
+    abroad = a_subcluster("abroad", location={"country": "US", "latitude": 40.7, "longitude": -74.0})
+    assert roam("apply", "-f", _file(tmp_path, residency, abroad))[0] == 0
+    said = "roam: error: shop/cart can't move to abroad: outside [DE]: runs in US (ClusterPlacementPolicy at-home)\n"
+    assert roam("migrate", "shop/cart", "--to", "abroad") == (4, "", said)
+    assert roam("migrate", "--all", "--from", "onprem", "--to", "abroad", "--wait")[0] == 4
+    assert shop.store.list(Migration).items == ()
+    assert roam("delete", "cpp", "at-home", "--yes")[0] == 0
+    assert roam("migrate", "shop/cart", "--to", "abroad")[0] == 0
+    assert len(shop.store.list(Migration).items) == 1
+
+
 @pytest.mark.parametrize(
     ("phase", "code", "said"),
     [
