@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: install demo test lint types imports unit bench bench-controller fuzz soak lock clean
+.PHONY: install demo test lint types imports unit bench bench-controller bench-planner fuzz soak lock clean
 
 install: $(STAMP)
 
@@ -35,6 +35,10 @@ unit: install
 
 bench-controller: install
 	@$(BIN)/python tests/benchmarks/bench_controller.py
+
+# `make bench-planner ARGS="200x20 1000x30"`: services by sub-clusters.
+bench-planner: install
+	@$(BIN)/python tests/benchmarks/bench_planner.py $(ARGS)
 
 bench: install
 	@for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench; done

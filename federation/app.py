@@ -124,7 +124,7 @@ def engine_plugins() -> Plugins:
 
 
 def judge(situation: Situation) -> Judgement:
-    """The planner's judgement of what the engine sees."""
+    """The planner's judgement of what the engine sees, with the bound that costs no time: others wait meanwhile."""
     from federation.planner.decide import Judgement
     from federation.planner.request import prepare
     from federation.planner.world import World
@@ -145,7 +145,8 @@ def judge(situation: Situation) -> Judgement:
             situation.now,
             images=_images(situation.subclusters),
             fixed=situation.fixed,
-        )
+        ),
+        certify=False,
     )
 
 

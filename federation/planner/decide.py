@@ -20,13 +20,14 @@ from federation.planner.taints import delay_s, leaving_reasons
 from federation.planner.ties import is_broken, tie_reasons
 
 
-def decide(request: PlanRequest) -> Plan:
+def decide(request: PlanRequest, *, certify: bool = True) -> Plan:
     """Where everything would run, what it costs and why. Pure and deterministic; the order of the input is no matter.
 
+    `certify`: whether to spend some time on a bound that is close to the cost, where a quick one is not.
     As many services as possible are placed, those that run before those that do not, at the least total cost found;
     terms add up to costs, and costs to the total. Guarantees: no rule, capacity or limit is broken, except by services
     of `request.fixed`, which stay as they are; what runs and may stay keeps its replicas, whoever else wants room."""
-    solution = solve(request.problem)
+    solution = solve(request.problem, certify=certify)
     explainer = Explainer(request, solution.state)
     placements = tuple(_planned(explainer, service) for service in range(len(request.view.services)))
     total = round(fsum(each.cost_usd_per_hour for each in placements), DIGITS)
@@ -103,9 +104,9 @@ class Standing:
 class Judgement:
     """A plan with the rules it was made under: what may run where, now and while it is carried out."""
 
-    def __init__(self, request: PlanRequest, plan: Plan | None = None):
+    def __init__(self, request: PlanRequest, plan: Plan | None = None, *, certify: bool = True):
         self.request = request
-        self.plan = decide(request) if plan is None else plan
+        self.plan = decide(request, certify=certify) if plan is None else plan
 
     @property
     def separable(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from federation.planner.bound import part_cost, slack_for_staying, star_bound
 from federation.planner.construct import construct, with_growth
+from federation.planner.dual import dual_bound
 from federation.planner.exact import solve_group
 from federation.planner.options import Options
 from federation.planner.preference import by_preference, climb, within_preference
@@ -37,6 +38,8 @@ LAST_PUTS = 1000
 """How often room is looked for at the end, and how many placements may be tried by force for it each time."""
 CLIMBS = 3
 """How often the cheapest placement within everybody's preference is looked for."""
+GOOD_GAP = 0.01
+"""A plan within this of its bound is not looked at any closer."""
 WHOLE_SERVICES = 18
 WHOLE_NODES = 30000
 """The same for the fleet's services all at once, when they are few and compete for room."""
@@ -60,38 +63,40 @@ class _Proof:
     services: tuple[int, ...]
 
 
-def solve(problem: Problem) -> Solution:
+def solve(problem: Problem, *, certify: bool = True) -> Solution:
     """As many services placed as can be found room for, then as far up their orders of preference, then as cheaply.
 
-    With `problem.ranks`, the bound is on placements that go no further down those orders. Deterministic."""
+    With `problem.ranks`, the bound is on placements that go no further down those orders. `certify`: whether a weak
+    bound is worth the time to find a better one. Deterministic."""
     options = Options(problem)
     if 0 in problem.shape:
         empty = State(problem, options)
         return Solution(empty.counts, 0.0, empty)
     growing = with_growth(problem)
-    counts, bound = _in_order(growing, problem.ranks) if problem.ranks is not None else _by_price(growing)
+    ranks = problem.ranks
+    counts, bound = _by_price(growing, certify) if ranks is None else _in_order(growing, ranks, certify)
     state = State(problem, options)
     state.load(counts)
     return Solution(counts, bound, state)
 
 
-def _by_price(problem: Problem) -> tuple[Ints, float]:
+def _by_price(problem: Problem, certify: bool) -> tuple[Ints, float]:
     state = construct(problem, Options(problem))
-    bound = _optimise(state)
+    bound = _optimise(state, certify)
     return state.counts, bound
 
 
-def _in_order(problem: Problem, ranks: Ints) -> tuple[Ints, float]:
+def _in_order(problem: Problem, ranks: Ints, certify: bool) -> tuple[Ints, float]:
     """As far up the orders of preference as possible first, then by price."""
     preferring = by_preference(problem, ranks)
     state = construct(preferring, Options(preferring))
-    _optimise(state)
+    _optimise(state, certify=False)
     bound = 0.0
     for _ in range(CLIMBS):
         within = within_preference(problem, ranks, state.counts)
         second = State(within, Options(within))
         second.load(state.counts)
-        bound = _optimise(second)
+        bound = _optimise(second, certify)
         state = State(problem, Options(problem))
         state.load(second.counts)
         if not climb(state, ranks):
@@ -99,7 +104,7 @@ def _in_order(problem: Problem, ranks: Ints) -> tuple[Ints, float]:
     return state.counts, bound
 
 
-def _optimise(state: State) -> float:
+def _optimise(state: State, certify: bool) -> float:
     """Make the placement as cheap as can be found; returns a lower bound, USD per hour."""
     problem = state.problem
     improve(state)
@@ -114,7 +119,10 @@ def _optimise(state: State) -> float:
         if not make_room(state, LAST_PUTS):
             break
         whole = False
-    return _bound(state, parts, proven, whole=whole)
+    bound = _bound(state, parts, proven, whole=whole)
+    if certify and state.objective() > bound * (1.0 + GOOD_GAP):
+        bound = max(bound, dual_bound(state))
+    return bound
 
 
 def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, _Proof]:
