@@ -69,4 +69,4 @@ class Candidates:
         planned = {each.key: each.status.proposed.targets for each in placements if each.status.proposed is not None}
         if len(services) > _SEARCHED or all(each.key in planned for each in services):
             return Standing(request, planned)
-        return Judgement(request)
+        return Judgement(request, certify=False)
