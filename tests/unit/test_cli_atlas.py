@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commandline import Roam, golden, transcript
+from commandline import WIDTH, Roam, golden, transcript
 
 FLEET = """\
 apiVersion: roam.federation/v1alpha1
@@ -32,6 +32,7 @@ spec:
 @pytest.fixture(autouse=True)
 def _offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No server, no home; files are given without their folder."""
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
     monkeypatch.setenv("ROAM_HOME", str(tmp_path / "none"))
     monkeypatch.setenv("ROAM_SERVER", "http://127.0.0.1:1")
     (tmp_path / "fleet.yaml").write_text(FLEET)
