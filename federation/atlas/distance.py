@@ -3,8 +3,9 @@
 `latency_ms` is an estimate: `FLOOR_MS + 2 * distance * STRETCH / FIBRE_KM_PER_MS`. Light in fibre of refractive index
 1.468 (the usual figure for fibre after ITU-T G.652) travels 204 km a millisecond. Cables are not laid along great
 circles: a stretch of 1.4 brings the estimate within about a fifth of what cloud vendors and public measurements give
-for long routes (Frankfurt to northern Virginia about 90 ms, Tokyo to northern Virginia about 150 ms). Measurements by
-the gateways are to override it.
+for long routes (Frankfurt to northern Virginia about 90 ms, Tokyo to northern Virginia about 150 ms).
+
+What somebody measured goes before it: `Place.latencies`, from a sub-cluster's `location.latencies`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from federation.atlas import data
 from federation.atlas.places import Place
 
 if TYPE_CHECKING:
@@ -38,7 +40,24 @@ def distance_km(a: Place, b: Place) -> float | None:
 
 
 def latency_ms(a: Place, b: Place) -> float | None:
-    """Estimated round trip between two places, milliseconds; None where unknown. See the module for the formula."""
+    """The round trip between two places, milliseconds: measured, else estimated; None where unknown."""
+    measured = measured_ms(a, b)
+    return estimated_ms(a, b) if measured is None else measured
+
+
+def measured_ms(a: Place, b: Place) -> float | None:
+    """What one of the two was told of the way to the other, the longer where both were; None where neither was.
+
+    The other's region goes before its country, which stands for the places there that are in no cloud, and for users.
+    """
+    said = [dict(one.latencies).get(name) for one, name in ((a, _region_name(b)), (b, _region_name(a)))]
+    if said == [None, None]:
+        said = [dict(one.latencies).get(name) for one, name in ((a, _country_name(b)), (b, _country_name(a)))]
+    return max((one for one in said if one is not None), default=None)
+
+
+def estimated_ms(a: Place, b: Place) -> float | None:
+    """The estimate of the round trip, milliseconds; None where unknown. See the module for the formula."""
     if same_region(a, b):
         return FLOOR_MS
     distance = distance_km(a, b)
@@ -61,6 +80,7 @@ def latency_matrix(places: Sequence[Place]) -> NDArray[np.float64]:
     distance = 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.minimum(h, 1.0)))
     result = FLOOR_MS + 2 * distance * STRETCH / FIBRE_KM_PER_MS
     result[_same_region(places)] = FLOOR_MS
+    _put_measured(places, result)
     np.fill_diagonal(result, 0.0)
     return np.asarray(result, dtype=np.float64)
 
@@ -72,6 +92,35 @@ def _same_region(places: Sequence[Place]) -> NDArray[np.bool_]:
     codes = np.array([numbers.setdefault((p.region, p.cloud), len(numbers)) for p in places], int)
     known = np.array([p.region is not None for p in places], bool)
     return np.asarray((codes[:, None] == codes) & known[:, None] & known)
+
+
+def _put_measured(places: Sequence[Place], result: NDArray[np.float64]) -> None:
+    """Replace estimates by what is measured; costs nothing where nothing is."""
+    import numpy as np
+
+    telling = [index for index, place in enumerate(places) if place.latencies]
+    if not telling:
+        return
+    for name_of in (_country_name, _region_name):
+        named: dict[str, list[int]] = {}
+        for index, place in enumerate(places):
+            named.setdefault(name_of(place), []).append(index)
+        said = np.full_like(result, math.nan)
+        for index in telling:
+            for name, latency in places[index].latencies:
+                said[index, named.get(name, [])] = latency
+        both = np.fmax(said, said.T)
+        result[~np.isnan(both)] = both[~np.isnan(both)]
+
+
+def _region_name(place: Place) -> str:
+    """The name by which a measurement means the place's region; empty without one."""
+    return f"{place.cloud}/{place.region}" if place.region is not None else ""
+
+
+def _country_name(place: Place) -> str:
+    """The name by which a measurement means places of its country; empty for a place in a cloud."""
+    return place.country or "" if place.cloud == data.ONPREM else ""
 
 
 def _nan(value: float | None) -> float:

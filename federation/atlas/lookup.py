@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from federation.atlas import data
 from federation.atlas.places import Place
 from federation.errors import InvalidInput
 from federation.model.nearest import nearest
+from federation.model.quantity import parse_duration_s
 
 if TYPE_CHECKING:
     from federation.model.subcluster import Location, SubClusterSpec
@@ -19,7 +21,7 @@ def members(code: str) -> frozenset[str]:
     Raises: InvalidInput for a code that is neither, with the nearest known ones.
     """
     if code in data.jurisdictions():
-        return data.jurisdictions()[code]
+        return data.jurisdictions()[code].members
     if code in data.countries():
         return frozenset({code})
     raise InvalidInput(f"unknown country or jurisdiction {code!r}; {_code_hint(code)}")
@@ -30,13 +32,42 @@ def is_known(code: str) -> bool:
     return code in data.jurisdictions() or code in data.countries()
 
 
+def jurisdictions_of(country: str) -> tuple[str, ...]:
+    """The jurisdictions that a country belongs to, in the order of the data."""
+    return tuple(code for code, one in data.jurisdictions().items() if country in one.members)
+
+
+def find_region(name: str) -> data.Region:
+    """The region of that name, written alone or as `cloud/name`.
+
+    A name that several clouds have means that of aws, azure or gcp, the clouds that are listed as a whole.
+    Raises: InvalidInput with the nearest names when no cloud has it, with the full ones when several others do.
+    """
+    cloud, slash, plain = name.partition("/")
+    if slash:
+        if cloud not in clouds():
+            hint = nearest(cloud, clouds())
+            raise InvalidInput(
+                f"unknown cloud {cloud!r}; " + (f"did you mean {hint[0]}/{plain}?" if hint else _known_clouds())
+            )
+        found = data.regions().get((cloud, plain))
+        if found is None:
+            raise InvalidInput(_unknown_region(plain, cloud))
+        return found
+    return _only(regions_named(name), name, "write {}".format)
+
+
+def short_name(region: data.Region) -> str:
+    """The shortest name by which `find_region` finds it."""
+    named = regions_named(region.name)
+    return region.name if named == (region,) else region.full_name
+
+
 def region_place(region: str) -> Place:
-    """The place of a cloud's region. Raises InvalidInput with the nearest names when no cloud has it."""
-    found = data.regions().get(region)
-    if found is None:
-        raise InvalidInput(_unknown_region(region, None))
+    """The place of a cloud's region (see `find_region`). Raises: InvalidInput."""
+    found = find_region(region)
     return Place(
-        region=region,
+        region=found.name,
         cloud=found.cloud,
         country=found.country,
         continent=data.countries()[found.country].continent,
@@ -44,6 +75,7 @@ def region_place(region: str) -> Place:
         longitude=found.longitude,
         operator=found.operator,
         operator_country=found.operator_country,
+        partition=found.partition,
     )
 
 
@@ -64,15 +96,16 @@ def place_of(spec: SubClusterSpec, cloud: str | None) -> Place:
     country but no coordinates gets the country's point. A region's operator does not stand in for an overridden
     cloud's, nor its country for an overridden operator's.
 
-    Raises: InvalidInput (field `spec.region` or `spec.location...`) for a region or country that nobody knows, and a
-    region of another cloud. A region unknown to the atlas is fine outside its clouds when the location has a country.
+    Raises: InvalidInput (field `spec.region` or `spec.location...`) for a region or country that nobody knows, a
+    region of another cloud, and one that several clouds have when nothing says which. A region unknown to the atlas is
+    fine, when the location has a country, in clouds of which it does not have all regions.
     """
     location = spec.location
     cloud = location.cloud or cloud
-    known = data.regions().get(spec.region) if spec.region else None
-    if spec.region and known is None and (location.country is None or cloud in _clouds()):
+    known = _region_of(spec.region, cloud) if spec.region else None
+    if spec.region and known is None and (location.country is None or cloud in data.complete_clouds()):
         raise InvalidInput(_unknown_region(spec.region, cloud), field="spec.region")
-    if known and cloud in _clouds() and cloud != known.cloud and location.cloud is None:
+    if known and cloud in clouds() and cloud != known.cloud and location.cloud is None:
         raise InvalidInput(f"{spec.region} is a region of {known.cloud}, not of {cloud}", field="spec.region")
     for field, code in (("country", location.country), ("operatorCountry", location.operator_country)):
         if code is not None and code not in data.countries():
@@ -92,7 +125,58 @@ def place_of(spec: SubClusterSpec, cloud: str | None) -> Place:
         longitude=longitude,
         operator=operator,
         operator_country=operator_country,
+        partition=known.partition if known and known.cloud == cloud else None,
+        latencies=_latencies(location),
     )
+
+
+def clouds() -> tuple[str, ...]:
+    """The clouds of which the atlas has regions, in the order of the data."""
+    return tuple(cloud for cloud, operator in data.operators().items() if operator.regions != "none")
+
+
+def _region_of(name: str, cloud: str | None) -> data.Region | None:
+    """The region that a sub-cluster names: its cloud's, else the only one of that name."""
+    own = data.regions().get((cloud or "", name))
+    named = regions_named(name)
+    if own is not None or not named:
+        return own
+    if cloud in clouds():
+        return named[0]
+    return _only(named, name, "state spec.location.cloud: {}".format, field="spec.region")
+
+
+def regions_named(name: str) -> tuple[data.Region, ...]:
+    """The regions that a name without a cloud may mean, see `find_region`; () where no cloud has it."""
+    found = tuple(region for cloud in clouds() if (region := data.regions().get((cloud, name))) is not None)
+    return tuple(region for region in found if region.cloud in data.complete_clouds()) or found
+
+
+def _only(
+    found: Sequence[data.Region], name: str, remedy: Callable[[str], str], *, field: str | None = None
+) -> data.Region:
+    if not found:
+        raise InvalidInput(_unknown_region(name, None), field=field)
+    if len(found) > 1:
+        several = [region.cloud for region in found]
+        names = several if field else [region.full_name for region in found]
+        raise InvalidInput(
+            f"{name} is a region of {' and of '.join(several)}; {remedy(' or '.join(names))}", field=field
+        )
+    return found[0]
+
+
+def _latencies(location: Location) -> tuple[tuple[str, float], ...]:
+    """What was measured from there, in milliseconds, by a region's full name or a country."""
+    found = []
+    for name, duration in location.latencies.items():
+        try:
+            where = name if name in data.countries() else find_region(name).full_name
+        except InvalidInput as error:
+            hint = "or a country, such as DE, for the places there that are in no cloud"
+            raise InvalidInput(f"{error.message} ({hint})", field="spec.location.latencies") from error
+        found.append((where, round(parse_duration_s(duration) * 1000.0, 6)))
+    return tuple(found)
 
 
 def _coordinates(location: Location, known: data.Region | None) -> tuple[float | None, float | None]:
@@ -120,16 +204,21 @@ def _operator(location: Location, known: data.Region | None, cloud: str) -> tupl
     return found.name, location.operator_country or found.country
 
 
-def _clouds() -> frozenset[str]:
-    return frozenset(region.cloud for region in data.regions().values())
-
-
 def _unknown_region(region: str, cloud: str | None) -> str:
-    names = [one.name for one in data.regions().values() if cloud not in _clouds() or one.cloud == cloud]
-    close = nearest(region, names, 3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"for instance {', '.join(sorted(names)[:3])}"
-    where = f" of {cloud}" if cloud in _clouds() else ""
+    known = [one for one in data.regions().values() if cloud not in clouds() or one.cloud == cloud]
+    names = {one.name: one.name if one.cloud == cloud else short_name(one) for one in reversed(known)}
+    close = [names[one] for one in nearest(region, names, 3)]
+    hint = (
+        f"did you mean {' or '.join(close)}?"
+        if close
+        else f"for instance {', '.join(sorted(names.values(), key=str.casefold)[:3])}"
+    )
+    where = f" of {cloud}" if cloud in clouds() else ""
     return f"unknown region {region!r}{where}; {hint}"
+
+
+def _known_clouds() -> str:
+    return f"known: {', '.join(clouds())}"
 
 
 def _code_hint(code: str) -> str:
@@ -147,8 +236,8 @@ def _code_hint(code: str) -> str:
 def _country_hint(code: str) -> str:
     """What may have been meant by an unknown code of a country."""
     close = [code.upper()] if code.upper() in data.countries() else _countries_named(code)
-    if len(data.jurisdictions().get(code, ())) == 1:
-        close = sorted(data.jurisdictions()[code])
+    if code in data.jurisdictions() and len(members(code)) == 1:
+        close = sorted(members(code))
     return f"did you mean {' or '.join(close)}?" if close else "write an ISO 3166-1 alpha-2 code such as DE"
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Place:
     """Facts on one place; None where unknown. `cloud` is aws, gcp, azure, ... or onprem; `country` and
-    `operator_country` are ISO 3166-1 alpha-2; latitude and longitude are degrees."""
+    `operator_country` are ISO 3166-1 alpha-2; latitude and longitude are degrees. `partition`: see `data.Region`.
+    `latencies`: measured round trips, milliseconds, to `cloud/region` or a country; they go before any estimate."""
 
     region: str | None
     cloud: str
@@ -18,3 +19,5 @@ class Place:
     longitude: float | None
     operator: str | None
     operator_country: str | None
+    partition: str | None = None
+    latencies: tuple[tuple[str, float], ...] = ()

@@ -16,15 +16,33 @@ if TYPE_CHECKING:
 OTHER = "other"
 """The tariff of clouds that have none of their own: assumed, not free."""
 ANYWHERE = "*"
+RELATIONS = ("same_zone", "same_region", "same_continent", "other_continent", "internet")
+"""All relations, the nearest first. Places know no zones: `same_zone` is for one and the same sub-cluster."""
 
 
 def relation(a: Place, b: Place) -> str:
-    """How `b` stands to `a` for billing: same_region, same_continent, other_continent (of one cloud) or internet."""
+    """How `b` stands to `a` for billing: same_region, same_continent, other_continent (of one cloud) or internet.
+
+    The partitions of a cloud (China, GovCloud, sovereign ones) reach each other over the internet only."""
     if same_region(a, b):
         return "same_region"
-    if a.cloud != b.cloud or a.cloud == data.ONPREM:
+    if a.cloud != b.cloud or a.partition != b.partition or a.cloud == data.ONPREM:
         return "internet"
     return "same_continent" if a.continent is not None and a.continent == b.continent else "other_continent"
+
+
+def tariff(a: Place, b: Place) -> data.Tariff:
+    """The row that prices a GiB from `a` to `b`: of the sender's region, else its continent, else of its cloud.
+
+    A cloud without a tariff gets an assumed one (`OTHER`)."""
+    table = data.tariffs()
+    cloud = a.cloud if (a.cloud, ANYWHERE, "internet") in table else OTHER
+    how = relation(a, b)
+    for sender in (a.region, a.continent):
+        found = table.get((cloud, sender or ANYWHERE, how))
+        if found is not None:
+            return found
+    return table[cloud, ANYWHERE, how]
 
 
 def transfer_usd_per_gib(a: Place, b: Place) -> float:
@@ -33,11 +51,7 @@ def transfer_usd_per_gib(a: Place, b: Place) -> float:
     On-premises sending costs 0 (its line is paid by capacity). Two sub-clusters of one region pay for crossing zones;
     whether it is one and the same sub-cluster is the caller's to know. A cloud without a tariff gets an assumed one.
     """
-    table = data.tariffs()
-    cloud = a.cloud if (a.cloud, ANYWHERE, "internet") in table else OTHER
-    how = relation(a, b)
-    own = table.get((cloud, a.continent or ANYWHERE, how))
-    return table[cloud, ANYWHERE, how] if own is None else own
+    return tariff(a, b).usd_per_gib
 
 
 def transfer_matrix(places: Sequence[Place]) -> NDArray[np.float64]:
@@ -47,8 +61,9 @@ def transfer_matrix(places: Sequence[Place]) -> NDArray[np.float64]:
     """
     import numpy as np
 
-    kinds: dict[tuple[str, str | None, str | None], int] = {}
-    codes = np.array([kinds.setdefault((p.cloud, p.region, p.continent), len(kinds)) for p in places], int)
+    kinds: dict[tuple[str, str | None, str | None, str | None], int] = {}
+    keys = [(p.cloud, p.partition, p.region, p.continent) for p in places]
+    codes = np.array([kinds.setdefault(key, len(kinds)) for key in keys], int)
     examples: dict[int, Place] = {}
     for code, place in zip(codes.tolist(), places, strict=True):
         examples.setdefault(code, place)

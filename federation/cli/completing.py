@@ -27,6 +27,7 @@ _MOST = 500
 _EVERYWHERE = {"--color": "auto, always or never", "--debug": "show where an unexpected error came from"}
 _FILES = ("PATH", "FILE", "PLAN")
 _OF_METAVAR = {"SERVICE": "ms", "SUB": "sub", "SUBCLUSTER": "sub"}
+_OF_ATLAS = ("FACT", "CLOUD", "COUNTRY", "JURISDICTION")
 _FOR_COLOURS = ("auto", "always", "never")
 
 
@@ -160,6 +161,10 @@ class _Line:
             return Answer(mode="folders")
         if metavar in _FILES or action.dest in ("files", "file"):
             return Answer(mode="files")
+        if metavar in _OF_ATLAS:
+            from federation.cli.atlas.naming import candidates
+
+            return _fitting(candidates(metavar, self.words), current)
         if metavar.startswith("KIND"):
             return self._kinds_or_names(action, current)
         if metavar == "SERVICE|MIGRATION":

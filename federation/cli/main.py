@@ -47,6 +47,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "audit": ("federation.cli.audit", "check the log of who wrote what"),
     "subcluster": ("federation.cli.subcluster", "fleet upkeep: remove"),
     "taint": ("federation.cli.taint", "keep services off a sub-cluster that don't tolerate it"),
+    "atlas": ("federation.cli.atlas", "look up regions, jurisdictions, distances and transfer prices"),
     "backup": ("federation.cli.backup", "everything the controller knows, in one file"),
     "restore": ("federation.cli.restore", "make a backup the store of a stopped controller"),
     "completion": ("federation.cli.completion", "make bash, zsh or fish complete these verbs"),

@@ -16,7 +16,9 @@ CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 
 class Location(Value):
-    """Where a sub-cluster stands and who operates the ground; each field overrides the atlas's of the region."""
+    """Where a sub-cluster stands and who operates the ground; each field overrides the atlas's of the region.
+    `latencies`: measured round trips from there, by region (`cloud/region` where several clouds have the name) or by
+    country for what is there in no cloud; each replaces the estimate, in both directions."""
 
     country: CountryCode | None = None
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
@@ -24,6 +26,7 @@ class Location(Value):
     cloud: str | None = None
     operator: str | None = None
     operator_country: CountryCode | None = None
+    latencies: Annotated[dict[str, Duration], Field(max_length=1000)] = {}
 
 
 class Pricing(Value):

@@ -1,119 +1,47 @@
-"""The atlas: data without gaps or impossible values, and what is computed from it."""
+"""The atlas's look-ups, and what is computed from its data (see test_atlas_data.py for the data)."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from datetime import date
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from federation.atlas import data
-from federation.atlas.distance import FLOOR_MS, distance_km, latency_matrix, latency_ms
-from federation.atlas.lookup import country_place, is_known, members, place_of, region_place
+from federation.atlas.distance import (
+    FLOOR_MS,
+    distance_km,
+    estimated_ms,
+    latency_matrix,
+    latency_ms,
+    measured_ms,
+)
+from federation.atlas.lookup import (
+    country_place,
+    find_region,
+    is_known,
+    jurisdictions_of,
+    members,
+    place_of,
+    region_place,
+    regions_named,
+    short_name,
+)
 from federation.atlas.places import Place
-from federation.atlas.transfer import relation, transfer_matrix, transfer_usd_per_gib
+from federation.atlas.transfer import relation, tariff, transfer_matrix, transfer_usd_per_gib
 from federation.errors import InvalidInput
 from federation.model.subcluster import Location, SubClusterSpec
 
-FILES = ("countries.csv", "jurisdictions.csv", "operators.csv", "regions.csv", "tariffs.csv")
-OPTIONAL = {"operator", "operator_country"}
-CONTINENTS = {"AF", "AN", "AS", "EU", "NA", "OC", "SA"}
 UNKNOWN = Place(None, "onprem", None, None, None, None, None, None)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_each_row_is_complete_and_says_where_it_is_from_and_when(name: str) -> None:
-    rows = data.rows(name)
-    assert rows
-    for row in rows:
-        gaps = [column for column, value in row.items() if not value and column not in OPTIONAL]
-        assert not gaps, row
-        assert None not in row, f"too many columns: {row}"
-        assert all(value == value.strip() for value in row.values())
-        assert date(2020, 1, 1) <= date.fromisoformat(row["as_of"]) <= date(2100, 1, 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "columns"),
-    [
-        ("countries.csv", ["code"]),
-        ("jurisdictions.csv", ["code"]),
-        ("operators.csv", ["cloud"]),
-        ("regions.csv", ["name"]),
-        ("tariffs.csv", ["cloud", "continent", "relation"]),
-    ],
-)
-def test_no_row_is_there_twice(name: str, columns: list[str]) -> None:
-    counted = Counter(tuple(row[column] for column in columns) for row in data.rows(name))
-    assert [key for key, count in counted.items() if count > 1] == []
-
-
-def test_countries() -> None:
-    countries = data.countries()
-    assert len(countries) == 249
-    assert len({country.name for country in countries.values()}) == 249
-    for country in countries.values():
-        assert re.fullmatch("[A-Z]{2}", country.code)
-        assert country.continent in CONTINENTS
-        assert -90 <= country.latitude <= 90
-        assert -180 <= country.longitude <= 180
-
-
-def test_regions_stand_in_known_countries_near_their_country() -> None:
-    assert {region.cloud for region in data.regions().values()} == {"aws", "azure", "gcp"}
-    for region in data.regions().values():
-        assert region.country in data.countries(), region
-        assert region.operator_country in data.countries(), region
-        assert region.operator
-        distance = distance_km(region_place(region.name), country_place(region.country))
-        # The United States, Australia and China are wide; nothing is further from its country's point than this.
-        assert distance is not None
-        assert distance < 4100, region
-        assert region.name == region.name.lower()
-
-
-def test_regions_of_one_city_have_one_pair_of_coordinates() -> None:
-    found: dict[tuple[str, str], set[tuple[float, float]]] = {}
-    for region in data.regions().values():
-        found.setdefault((region.country, region.city), set()).add((region.latitude, region.longitude))
-    assert [city for city, places in found.items() if len(places) > 1] == []
-
-
-def test_jurisdictions() -> None:
-    for code, countries in data.jurisdictions().items():
-        assert countries, code
-        assert countries <= data.countries().keys(), code
-        assert code not in data.countries(), "a code means one thing"
-    assert len(members("EU")) == 27
-    assert members("EEA") == members("EU") | {"IS", "LI", "NO"}
-    assert members("UK") == members("GB") == {"GB"}
-    assert members("EEA") < members("GDPR-adequate")
-    assert {"CH", "GB", "JP"} < members("GDPR-adequate")
-    assert "US" not in members("GDPR-adequate")
-
-
-def test_every_cloud_has_an_operator_and_a_whole_tariff() -> None:
-    relations = ("same_region", "same_continent", "other_continent", "internet")
-    clouds = {cloud for cloud, _, _ in data.tariffs()}
-    assert {"aws", "azure", "gcp", "onprem", "other"} == clouds
-    assert {"aws", "azure", "gcp"} <= data.operators().keys()
-    for cloud, how in product(clouds, relations):
-        assert (cloud, "*", how) in data.tariffs()
-    for (_, continent, how), price in data.tariffs().items():
-        assert continent == "*" or continent in CONTINENTS
-        assert how in relations
-        assert 0 <= price < 1
-    for operator in data.operators().values():
-        assert operator.country in data.countries()
 
 
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
-        ("XX", "write an ISO 3166-1 alpha-2 code such as DE, or one of ASEAN, "),
+        ("XX", "write an ISO 3166-1 alpha-2 code such as DE, or one of APEC-CBPR, "),
         ("eu", "did you mean EU?"),
         ("de", "did you mean DE?"),
         ("Germany", "did you mean DE?"),
@@ -125,6 +53,43 @@ def test_an_unknown_code_is_told_with_the_nearest(code: str, hint: str) -> None:
     assert not is_known(code)
     with pytest.raises(InvalidInput, match=re.escape(f"unknown country or jurisdiction {code!r}; {hint}")):
         members(code)
+
+
+def test_jurisdictions_of_a_country() -> None:
+    assert jurisdictions_of("CH") == ("EFTA", "Schengen", "GDPR-adequate", "DACH")
+    assert jurisdictions_of("AQ") == ()
+
+
+def test_a_name_that_several_clouds_have_is_that_of_the_large_ones_or_written_in_full() -> None:
+    assert find_region("eu-central-1").cloud == "aws"
+    assert find_region("alibaba/eu-central-1").cloud == "alibaba"
+    assert find_region("fsn1") is find_region("hetzner/fsn1")
+    assert [region.cloud for region in regions_named("fr-par")] == ["linode", "scaleway"]
+    assert regions_named("nowhere") == ()
+    with pytest.raises(InvalidInput, match="fr-par is a region of linode and of scaleway; write linode/fr-par or"):
+        find_region("fr-par")
+    with pytest.raises(InvalidInput, match="unknown cloud 'hetzer'; did you mean hetzner/fsn1"):
+        find_region("hetzer/fsn1")
+    with pytest.raises(InvalidInput, match="unknown cloud 'zzz'; known: aws, azure, gcp, alibaba, "):
+        find_region("zzz/fsn1")
+    with pytest.raises(InvalidInput, match="unknown region 'fsn2' of hetzner; did you mean fsn1"):
+        find_region("hetzner/fsn2")
+    with pytest.raises(InvalidInput, match=r"unknown region 'nl-amz'; did you mean .*linode/nl-ams"):
+        find_region("nl-amz")
+
+
+def test_every_region_is_found_by_its_short_and_its_full_name() -> None:
+    for region in data.regions().values():
+        assert find_region(short_name(region)) is find_region(region.full_name) is region
+
+
+def test_the_cloud_tells_which_region_a_sub_cluster_means() -> None:
+    assert place_of(spec("eu-central-1", cloud="alibaba"), None).operator == "Alibaba Cloud"
+    assert place_of(spec("us-east-1"), "alibaba").operator_country == "CN"
+    assert place_of(spec("fr-par"), "scaleway").operator == "Scaleway"
+    assert place_of(spec("eusc-de-east-1"), "aws").partition == "aws-eusc"
+    # Of these the atlas has the common regions only.
+    assert place_of(spec("fsn9", country="DE"), "hetzner").region == "fsn9"
 
 
 def spec(region: str | None = None, **location: object) -> SubClusterSpec:
@@ -165,6 +130,17 @@ def test_the_location_overrides_field_by_field() -> None:
             "spec.location.country: unknown country 'XX'; write an ISO 3166-1 alpha-2 code such as DE",
         ),
         (spec(operatorCountry="UK"), None, "spec.location.operatorCountry: unknown country 'UK'; did you mean GB?"),
+        (
+            spec("fr-par"),
+            None,
+            "spec.region: fr-par is a region of linode and of scaleway; state spec.location.cloud: ",
+        ),
+        (spec("fsn9"), "hetzner", "spec.region: unknown region 'fsn9' of hetzner; did you mean fsn1"),
+        (
+            spec(latencies={"eu-centrl-1": "3ms"}),
+            None,
+            "spec.location.latencies: unknown region 'eu-centrl-1'; did you",
+        ),
         (spec(latitude=1.0), None, "spec.location.longitude: latitude and longitude go together"),
     ],
 )
@@ -224,6 +200,15 @@ def test_distance_of_antipodes_is_half_the_way_round() -> None:
         ("eu-central-1", "europe-west3", "internet", 0.09),
         ("europe-west3", "eu-central-1", "internet", 0.12),
         ("sa-east-1", "eu-central-1", "other_continent", 0.138),
+        ("ap-northeast-2", "eu-central-1", "other_continent", 0.08),
+        ("ap-southeast-1", "ap-northeast-2", "same_continent", 0.09),
+        # Partitions of one cloud have networks of their own.
+        ("eu-central-1", "eusc-de-east-1", "internet", 0.09),
+        ("cn-north-1", "ap-northeast-1", "internet", 0.12),
+        ("cn-north-1", "cn-northwest-1", "same_continent", 0.09),
+        ("fsn1", "hel1", "same_continent", 0.0012),
+        ("GRA11", "BHS5", "other_continent", 0.0),
+        ("exoscale/ch-gva-2", "exoscale/at-vie-1", "same_continent", 0.02),
     ],
 )
 def test_transfer_is_priced_by_the_sender_and_the_relation(a: str, b: str, how: str, usd: float) -> None:
@@ -238,8 +223,72 @@ def test_on_premises_sends_for_nothing_and_an_unknown_cloud_does_not() -> None:
     assert transfer_usd_per_gib(place_of(spec(cloud="hetzner", country="DE"), None), frankfurt) > 0
 
 
+def test_the_row_that_prices_is_the_most_special_one() -> None:
+    frankfurt = region_place("eu-central-1")
+    assert tariff(region_place("ap-northeast-2"), frankfurt).sender == "ap-northeast-2"
+    assert tariff(region_place("ap-southeast-1"), frankfurt).sender == "AS"
+    assert tariff(frankfurt, region_place("ap-southeast-1")).sender == "*"
+    assert tariff(region_place("eu-de"), frankfurt).cloud == "other"
+
+
+MEASURED = {"eu-central-1": "3ms", "FR": "12ms", "scaleway/fr-par": "15ms"}
+
+
+def test_what_is_measured_replaces_the_estimate_in_both_directions() -> None:
+    hall = place_of(spec(country="DE", latencies=MEASURED), None)
+    frankfurt, paris = region_place("eu-central-1"), region_place("scaleway/fr-par")
+    assert latency_ms(hall, frankfurt) == latency_ms(frankfurt, hall) == measured_ms(hall, frankfurt) == 3.0
+    assert latency_ms(hall, paris) == 15.0
+    # A country is for its users and what is there in no cloud.
+    assert latency_ms(hall, country_place("FR")) == 12.0
+    assert measured_ms(hall, region_place("eu-west-3")) is None
+    assert latency_ms(hall, region_place("eu-west-3")) == estimated_ms(hall, region_place("eu-west-3"))
+    # Where both ends have a figure, the longer one holds; the region's goes before the country's.
+    other = place_of(spec("eu-central-1", latencies={"DE": "5ms"}), "aws")
+    assert latency_ms(hall, other) == latency_ms(other, hall) == 3.0
+    slower = place_of(spec(country="FR", latencies={"DE": "20ms"}), None)
+    assert latency_ms(hall, slower) == latency_ms(slower, hall) == 20.0
+    # It tells even where coordinates don't.
+    assert latency_ms(place_of(spec(latencies={"eu-central-1": "9ms"}), None), frankfurt) == 9.0
+
+
+NAMES = st.sampled_from(["eu-central-1", "westeurope", "us-east4", "fsn1", "DE", "FR", "US"])
+LATENCIES = st.dictionaries(NAMES, st.integers(0, 400).map("{}ms".format), max_size=4)
+SPECS = st.builds(
+    lambda region, country, latencies: spec(region, country=country, latencies=latencies),
+    st.sampled_from(["eu-central-1", "westeurope", "us-east4", "fsn1", None]),
+    st.sampled_from(["DE", "FR", "US", None]),
+    LATENCIES,
+)
+
+
+@given(st.lists(SPECS, max_size=6))
+def test_latencies_are_symmetric_and_the_matrix_agrees(specs: list[SubClusterSpec]) -> None:
+    places = [*(place_of(one, None) for one in specs), country_place("FR")]
+    matrix = latency_matrix(places)
+    for (i, a), (j, b) in product(enumerate(places), repeat=2):
+        single = latency_ms(a, b)
+        assert single == latency_ms(b, a)
+        assert distance_km(a, b) == pytest.approx(distance_km(b, a))
+        if i == j:
+            assert matrix[i, j] == 0.0
+        elif single is None:
+            assert math.isnan(matrix[i, j])
+        else:
+            assert single >= 0
+            assert matrix[i, j] == pytest.approx(single)
+
+
+def test_a_place_is_no_way_from_itself() -> None:
+    for region in data.regions().values():
+        place = region_place(region.full_name)
+        assert distance_km(place, place) == 0.0
+        assert latency_ms(place, place) == FLOOR_MS
+
+
 def test_matrices_agree_with_the_single_values() -> None:
-    places = [*map(region_place, data.regions()), UNKNOWN, country_place("US"), country_place("US")]
+    few = [region.full_name for region in data.regions().values()][::3]
+    places = [*map(region_place, few), UNKNOWN, country_place("US"), country_place("US")]
     latencies, prices = latency_matrix(places), transfer_matrix(places)
     for (i, a), (j, b) in product(enumerate(places), repeat=2):
         if i == j:
