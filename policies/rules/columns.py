@@ -1,7 +1,8 @@
 """Evaluation over all services and sub-clusters: once for all that are alike in what an expression reads.
 
 Verdicts are numbers, so that whole columns are joined at once: 1 true, 0 failed, -1 false. With them CEL's `&&`, `||`
-and `!`, for which a failure counts only where the other side does not decide, are minimum, maximum and minus.
+and `!`, for which a failure counts only where the other side does not decide, are minimum, maximum and minus; of
+`? :` a condition that fails decides.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ class Columns:
         found = [self.verdicts(each, services) for each in term.terms]
         if term.how == "not":
             return np.negative(found[0])
+        if term.how == "if":
+            condition, first, second = found
+            return np.where(condition == FAILED, condition, np.where(condition == TRUE, first, second))
         return np.asarray(reduce(np.minimum if term.how == "all" else np.maximum, found))
 
     def verdict(self, term: Term, service: int, subcluster: int) -> bool | str:
@@ -52,6 +56,8 @@ class Columns:
         found = [self.verdict(each, service, subcluster) for each in term.terms]
         if term.how == "not":
             return not found[0] if isinstance(found[0], bool) else found[0]
+        if term.how == "if":
+            return found[0] if isinstance(found[0], str) else found[1 if found[0] else 2]
         decides = term.how == "any"
         if decides in [each for each in found if isinstance(each, bool)]:
             return decides

@@ -1,5 +1,5 @@
-"""An expression: checked once, taken apart at `&&`, `||` and `!`, so that each part is evaluated only as often as what
-it reads differs."""
+"""An expression: checked once, and taken apart at `&&`, `||`, `!` and `? :`, so that each part is evaluated only as
+often as what it reads differs."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ _HAS = re.compile(
 )
 
 
+How = Literal["all", "any", "not", "if"]
+_HOW: dict[str | None, How] = {"_&&_": "all", "_||_": "any", "!_": "not", "_?_:_": "if"}
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """A variable that is read, and of a map which keys; None: all of it."""
@@ -41,7 +45,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of an expression without `&&`, `||` or `!` around it, and what it reads, by name."""
+    """A part of an expression with nothing but `&&`, `||`, `!` and `? :` around it, and what it reads, by name."""
 
     program: Program
     reads: tuple[Read, ...]
@@ -49,9 +53,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Junction:
-    """`all`: && of the terms; `any`: || of them; `not`: ! of the only one."""
+    """`all`: && of the terms; `any`: || of them; `not`: ! of the only one; `if`: the second one where the first one is
+    true, the third where it is false."""
 
-    how: Literal["all", "any", "not"]
+    how: How
     terms: tuple[Term, ...]
 
 
@@ -129,9 +134,8 @@ def _placed(text: str, said: Said) -> str:
 
 
 def _term(tree: Tree, node: Node) -> Term:
-    how: dict[str | None, Literal["all", "any", "not"]] = {"_&&_": "all", "_||_": "any", "!_": "not"}
-    if node.sort == "call" and node.text in how:
-        return Junction(how[node.text], tuple(_term(tree, child) for child in node.children))
+    if node.sort == "call" and node.text in _HOW:
+        return Junction(_HOW[node.text], tuple(_term(tree, child) for child in node.children))
     reads = _reads(node)
     _check_cost(tree, node, {each.subject for each in reads})
     return Part(restored(tree.only(node)), reads)

@@ -20,6 +20,8 @@ class _Type(Protocol):
 
 
 class _Value(Protocol):
+    def type(self) -> _Type: ...
+
     def value(self) -> object: ...
 
 
@@ -80,10 +82,13 @@ class Program:
     def evaluate(self, values: Values) -> bool | str:
         """Its value; or why it has none, as the library says it."""
         try:
-            result = self._expression.eval(data=values).value()
+            found = self._expression.eval(data=values)
+            result = found.value()
         except (RuntimeError, ValueError, TypeError) as error:
             return str(error) or type(error).__name__
-        return result if isinstance(result, bool) else str(result)
+        if isinstance(result, bool):
+            return result
+        return str(result) if found.type().name() == "ERROR" else f"{result!r:.40} is not true or false"
 
 
 def compiled(text: str) -> Program:
