@@ -11,8 +11,8 @@ from typing import Literal
 
 from federation.errors import InvalidInput
 
-DEEPEST = 60
-"""How many levels a tree has at most."""
+DEEPEST = 100
+"""How many levels a tree has at most; the library's own parser stops long before."""
 Sort = Literal["constant", "name", "select", "call", "list", "struct", "loop"]
 _ANY = b"type.googleapis.com/cel.expr.CheckedExpr"
 _SORTS: dict[int, Sort] = {3: "constant", 4: "name", 5: "select", 6: "call", 7: "list", 8: "struct", 9: "loop"}

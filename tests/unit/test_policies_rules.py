@@ -11,10 +11,12 @@ import pytest
 from planning import BELGIUM, FLEET, FRANKFURT, RULES, ZURICH, policy, request, service, subcluster, where
 from pydantic import ValidationError
 
+from federation.errors import InvalidInput
 from federation.planner.decide import Judgement
 from policies.rules.bounds import NODES
 from policies.rules.columns import FAILED, FALSE, TRUE, Columns
 from policies.rules.expression import LONGEST, expression
+from policies.rules.syntax import DEEPEST, read
 from policies.rules.variables import FACTS
 
 GOLD = "subcluster.labels.tier == 'gold' || service.replicas < 3"
@@ -254,6 +256,7 @@ REFUSED = [
     ("(service.name + subcluster.name).matches('^a')", "let each comparison read one of them"),
     ("fleet.names.exists(n, n == service.name || n == subcluster.name)", "a loop over the fleet may take too long"),
     ("(" * 100 + "true" + ")" * 100, "nested too deep"),
+    ("[1].all(a, " * 25 + "true" + ")" * 25, "more than 2 loops inside one another"),
     ("[" * 100 + "]" * 100 + " == []", "nested too deep"),
     ("1" + " + 1" * 100 + " > 1", "nested too deep"),
     ("[" + "1," * 600 + "1] == []", f"more than {NODES}; split it"),
@@ -271,6 +274,17 @@ def test_what_is_no_rule_is_refused_at_once(text, message):
     assert message in caught.value.errors()[0]["msg"]
     assert caught.value.errors()[0]["loc"] == (0, "expression")
     assert time.perf_counter() - begun < 5
+
+
+def test_a_tree_that_is_deeper_than_any_of_the_library_is_refused():
+    def field(number, value):
+        return bytes([number << 3 | 2, len(value) & 127 | 128, len(value) >> 7]) + value
+
+    node = field(4, b"")
+    for _ in range(DEEPEST):
+        node = field(5, field(1, node))
+    with pytest.raises(InvalidInput, match="nested more than 100 levels deep"):
+        read(field(2, field(4, node)))
 
 
 @pytest.mark.parametrize(
