@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from federation.contracts.policy import FleetView
-from policies.rules.expression import Part, Read, Term, why_failed
+from policies.rules.expression import Part, Read, Term
 from policies.rules.variables import Fact, Known, Values
+from policies.rules.wording import failure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class Columns:
             for each in term.reads:
                 values |= _values((each,), (self._at(each, service, subcluster),))
             result = term.program.evaluate(values)
-            return result if isinstance(result, bool) else why_failed(result)
+            return result if isinstance(result, bool) else failure(result)
         found = [self.verdict(each, service, subcluster) for each in term.terms]
         if term.how == "not":
             return not found[0] if isinstance(found[0], bool) else found[0]

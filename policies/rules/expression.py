@@ -13,7 +13,7 @@ from federation.errors import InvalidInput
 from policies.rules.bounds import Fault, check
 from policies.rules.library import Program, compiled, restored, unusable_pattern
 from policies.rules.syntax import Node, Tree, read
-from policies.rules.variables import FACTS, VARIABLES, Fact, fields_of
+from policies.rules.variables import FACTS, ROOTS, VARIABLES, Fact, fields_of
 from policies.rules.wording import Said, failure, misread
 
 LONGEST = 2_000
@@ -24,7 +24,7 @@ _HAS = re.compile(
       | (?<![\w.]) has \s*\(\s* (?P<root>\w+) \s*\.\s* (?P<field>\w+) \s*\)""",
     re.VERBOSE | re.DOTALL,
 )
-
+"""Texts and comments (`other`), and `has` of a field of a root elsewhere."""
 
 How = Literal["all", "any", "not", "if"]
 _HOW: dict[str | None, How] = {"_&&_": "all", "_||_": "any", "!_": "not", "_?_:_": "if"}
@@ -93,18 +93,13 @@ def expression(text: str) -> Term:
     return term
 
 
-def why_failed(message: str) -> str:
-    """What the library says of an evaluation that failed, in our words."""
-    return failure(message)
-
-
 def _presences(text: str) -> str:
     """`text` with `has(subcluster.country)` and the like as variables. The library takes fields for variables whose
     names have a dot, and has no `has` for variables. Every character stays where it is."""
 
     def replaced(found: re.Match[str]) -> str:
         whole, root, field = found[0], found["root"], found["field"]
-        if found["other"] or root not in ("service", "subcluster", "fleet") or field not in fields_of(root):
+        if found["other"] or root not in ROOTS or field not in fields_of(root):
             return whole
         lines = whole.count("\n")
         name = FACTS[f"{root}.{field}"].presence

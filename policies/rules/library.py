@@ -84,7 +84,7 @@ class Program:
         try:
             found = self._expression.eval(data=values)
             result = found.value()
-        except (RuntimeError, ValueError, TypeError) as error:
+        except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
             return str(error) or type(error).__name__
         if isinstance(result, bool):
             return result

@@ -88,6 +88,16 @@ def test_what_it_reads(text, expected):
     assert judged(text) == expected
 
 
+def test_a_fleet_of_nothing():
+    view = request(
+        [service("web")], [policy("p", rules=[rule(GOLD), rule("service.name == subcluster.name")])], []
+    ).view
+    denied = RULES.opine(view).denied
+    assert denied is not None
+    assert denied.shape == (1, 0)
+    assert RULES.opine(request([], [policy("p", rules=[rule(GOLD)])], FLEET).view).denied is not None
+
+
 def test_the_rule_of_the_documentation():
     assert judged(GOLD, TIERS, replicas=2) == {}
     assert judged(GOLD, TIERS, replicas=3) == {
