@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commandline import Roam, a_policy, golden, transcript
+from commandline import WIDTH, Roam, a_policy, golden, transcript
 from serving import BASE, Served, a_microservice, a_subcluster
 
 from federation.cli.describing.settings import settings_of
@@ -61,6 +61,8 @@ def _fleet(path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    monkeypatch.setenv("ROAM_HOME", str(tmp_path))
 
 
 def test_validate_refuses_a_bad_one_where_it_stands(roam: Roam, monkeypatch: pytest.MonkeyPatch) -> None:
