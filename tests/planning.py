@@ -22,9 +22,10 @@ from policies.cost import ENGINE as COST
 from policies.importance import ENGINE as IMPORTANCE
 from policies.locality import ENGINE as LOCALITY
 from policies.prefer import ENGINE as PREFER
+from policies.rules import ENGINE as RULES
 from policies.spread import ENGINE as SPREAD
 
-ENGINES = (COMPLIANCE, COST, IMPORTANCE, LOCALITY, PREFER, SPREAD)
+ENGINES = (COMPLIANCE, COST, IMPORTANCE, LOCALITY, PREFER, RULES, SPREAD)
 CLOUDS = {"gce": "gcp", "ec2": "aws", "azure": "azure"}
 
 

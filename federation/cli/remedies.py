@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 World = tuple[Resource, ...]
 _DEMANDED = "attestations"
+_ADDING_UP = "rules"
+"""The section whose entries each stand for themselves."""
 _HARMLESS = frozenset({"tolerations", "grace", "onViolation"})
 """Of policies, what only permits: without it nothing would be permitted that is not."""
 
@@ -124,11 +126,13 @@ def _policies(world: World, service: Microservice, there: SubCluster) -> Iterato
         have = (*there.spec.attestations, *lacking)
         yield Remedy(f"{there.metadata.name} attests {', '.join(lacking)}", _spec(there, attestations=have))
     for policy, name, section in found:
-        keys: Sequence[str | None] = [None]
+        keys: Sequence[str | int | None] = [None]
         if isinstance(section, dict):
             keys = [key for key in section if key not in _HARMLESS]
+        elif isinstance(section, list) and name == _ADDING_UP:
+            keys = range(len(section))
         for key in keys:
-            field = f"spec.{name}" + (f".{key}" if key is not None else "")
+            field = f"spec.{name}" + (f".{key}" if isinstance(key, str) else "" if key is None else f"[{key}]")
             yield Remedy(f"{policy.kind} {policy.key} without {field}", _without(policy, name, key))
 
 
@@ -137,9 +141,9 @@ def _selects(policy: Policy, service: Microservice) -> bool:
     return near and policy.spec.selector.matches(service.metadata.labels)
 
 
-def _without(policy: Policy, section: str, key: str | None) -> Callable[[World], World]:
-    """The world with the policy's section, or one key of it, taken out; the rest of a section that says nothing
-    without it goes as well."""
+def _without(policy: Policy, section: str, key: str | int | None) -> Callable[[World], World]:
+    """The world with the policy's section, or one key or entry of it, taken out; the rest of a section that says
+    nothing without it goes as well."""
 
     def trim(old: Resource) -> Resource:
         if not isinstance(old, PlacementPolicy | ClusterPlacementPolicy):
@@ -150,6 +154,8 @@ def _without(policy: Policy, section: str, key: str | None) -> Callable[[World],
             rest = {name: each for name, each in value.items() if name != key}
             if any(name not in _HARMLESS for name in rest):
                 extra[section] = rest
+        elif isinstance(key, int) and isinstance(value, list) and len(value) > 1:
+            extra[section] = value[:key] + value[key + 1 :]
         spec = {name: getattr(old.spec, name) for name in type(old.spec).model_fields}
         return old.model_copy(update={"spec": type(old.spec)(**spec, **extra)})
 

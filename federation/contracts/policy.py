@@ -140,8 +140,8 @@ class Opinion:
     """One engine's opinion. `denied` [S, C], or None for no denial. `prices`: term name -> [S, C], for the whole
     service with all its replicas (a part of the replicas costs that part); NaN: no price known, not a candidate.
     `ranks` [S, C]: an order of preference that comes before all prices, 0 the most preferred; None: all alike.
-    `importance` [S]: who gets the room when not everything fits, 0 where nobody says so. `notices`: sentences on what
-    was left out."""
+    `importance` [S]: who gets the room when not everything fits, 0 where nobody says so. `warned` [S, C]: where a
+    person should think twice; nothing is decided by it, None for nowhere. `notices`: sentences on what was left out."""
 
     denied: Bools | None = None
     prices: Mapping[str, Floats] = field(default_factory=dict)
@@ -152,6 +152,7 @@ class Opinion:
     ranks: Ints | None = None
     importance: Ints | None = None
     ties: tuple[Tie, ...] = ()
+    warned: Bools | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -160,7 +161,7 @@ class Reason:
     """Why a candidate is denied (or, for information, priced so). `code` is CamelCase and stable; `short` is the few
     words of a summary ("outside [EU]"), `message` the whole sentence; `origin` the policy or field that decided.
     Of a copy that runs there already: by when it has to be gone (`grace_s` after it was first seen; None: no limit),
-    and whether it is to `stop` then when there is nowhere to go."""
+    and whether it is to `stop` then when there is nowhere to go. `warning`: it denies nothing, and is only told."""
 
     code: str
     short: str
@@ -168,6 +169,7 @@ class Reason:
     origin: str = ""
     grace_s: float | None = None
     stop: bool = False
+    warning: bool = False
 
 
 class PolicyEngine(Protocol):
@@ -182,7 +184,7 @@ class PolicyEngine(Protocol):
         ...
 
     def explain(self, view: FleetView, service: int, subcluster: int) -> tuple[Reason, ...]:
-        """Why this engine denies that candidate, in a stable order; empty when it does not."""
+        """Why this engine denies that candidate, and what it warns of there, in a stable order; empty for neither."""
         ...
 
     def conflicts(self, sections: tuple[Section, ...]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from federation.errors import InvalidInput
 from federation.model.meta import Key
 from federation.model.plan import Candidate, Plan, PlannedService
 from federation.planner.ledger import CALLERS, DIGITS, Ledger
-from federation.planner.obstacles import PASSING, Obstacles, obstacles, open_rows, rows_using
+from federation.planner.obstacles import PASSING, Obstacles, obstacles, open_rows, policy_warnings, rows_using
 from federation.planner.request import PlanRequest
 from federation.planner.state import State
 from federation.planner.ties import kept_ties, tie_reasons
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 def say(reason: Reason) -> str:
     """A reason as a sentence, with who says so."""
-    return f"{reason.message} ({reason.origin})" if reason.origin else reason.message
+    text = f"warning: {reason.message}" if reason.warning else reason.message
+    return f"{text} ({reason.origin})" if reason.origin else text
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Explainer:
         return tuple(found)
 
     def _place(self, service: int) -> list[str]:
-        """Why it stands where it stands, what of it has no room, and which preference and ties that keeps."""
+        """Why it stands where it stands, what of it has no room, which preference and ties that keeps, and what the
+        policies warn of there."""
         found = [self._choice(service)]
         if self._missing(service):
             replicas = int(self.request.problem.replicas[service])
@@ -77,7 +79,7 @@ class Explainer:
                 f"room for {replicas - self._missing(service)} of {replicas} replicas only: those that run stay"
             )
         preferred = self._preferred(service)
-        return [*found, *([preferred] if preferred else []), *self._tied(service)]
+        return [*found, *([preferred] if preferred else []), *self._tied(service), *self._warned(service)]
 
     def verdict(self, service: int) -> Literal["placed", "denied", "full"]:
         """Placed; or full, where only room lacks somewhere, for all or some of the replicas; or denied."""
@@ -141,6 +143,19 @@ class Explainer:
         """Every sub-cluster as a choice, ordered by name."""
         return tuple(self._candidate(service, subcluster) for subcluster in range(self.request.problem.shape[1]))
 
+    def _warned(self, service: int) -> list[str]:
+        """What the policies warn of where it stands; each warning once, with the sub-clusters if there are several."""
+        found: dict[str, list[str]] = {}
+        columns = np.flatnonzero(self.state.counts[service]).tolist()
+        for column in columns:
+            for text in self._warnings(service, column):
+                found.setdefault(text, []).append(self.request.view.subclusters[column].metadata.name)
+        several = len(columns) > 1
+        return [f"in {', '.join(names)}: {text}" if several else text for text, names in found.items()]
+
+    def _warnings(self, service: int, subcluster: int) -> tuple[str, ...]:
+        return tuple(say(reason) for reason in policy_warnings(self.request, service, subcluster))
+
     def _candidate(self, service: int, subcluster: int) -> Candidate:
         name = self.request.view.subclusters[subcluster].metadata.name
         if self.state.counts[service, subcluster]:
@@ -155,17 +170,21 @@ class Explainer:
             )
         out = self.obstacles(service, subcluster)
         if out is not None:
-            reasons = tuple(say(reason) for reason in out.reasons)
+            reasons = (*(say(reason) for reason in out.reasons), *self._warnings(service, subcluster))
             return Candidate(subcluster=name, verdict="denied" if out.denied else "full", reasons=reasons)
         other = self.alternative(service, subcluster)
         if other is None:
-            return Candidate(subcluster=name, verdict="full", reasons=("no room now",))
+            warned = self._warnings(service, subcluster)
+            return Candidate(subcluster=name, verdict="full", reasons=("no room now", *warned))
         return Candidate(
             subcluster=name,
             verdict="feasible",
             cost_usd_per_hour=other.cost_usd_per_hour,
             terms=other.terms,
-            reasons=(self._against(service, other),) if self.state.placed(service) else (),
+            reasons=(
+                *((self._against(service, other),) if self.state.placed(service) else ()),
+                *self._warnings(service, subcluster),
+            ),
         )
 
     def where(self, row: Ints) -> str:

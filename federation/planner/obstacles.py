@@ -39,6 +39,18 @@ def policy_reasons(request: PlanRequest, service: int, subcluster: int) -> tuple
         for engine, opinion in zip(request.engines, request.opinions, strict=True)
         if opinion.denied is not None and opinion.denied[service, subcluster]
         for reason in engine.explain(request.view, service, subcluster)
+        if not reason.warning
+    )
+
+
+def policy_warnings(request: PlanRequest, service: int, subcluster: int) -> tuple[Reason, ...]:
+    """What the policies warn of there, engines in order of name; it denies nothing."""
+    return tuple(
+        reason
+        for engine, opinion in zip(request.engines, request.opinions, strict=True)
+        if opinion.warned is not None and opinion.warned[service, subcluster]
+        for reason in engine.explain(request.view, service, subcluster)
+        if reason.warning
     )
 
 

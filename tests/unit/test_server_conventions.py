@@ -153,7 +153,9 @@ def test_a_refusal_names_the_fields(api: Served) -> None:
     assert (refused["kind"], refused["reason"], refused["code"]) == ("Status", "Invalid", 422)
     assert {cause["field"] for cause in refused["details"]["causes"]} == {"spec.replicas", "spec.nonsense"}
     assert refused["details"]["kind"] == "microservices"
-    assert api.call("PUT", CART, api.call("GET", CART).body | {"metadata": {"resourceVersion": "1"}}).code == 409
+    old = api.call("GET", CART).body
+    assert _patch(api, [{"op": "add", "path": "/metadata/annotations/written", "value": "since"}]).code == 200
+    assert api.call("PUT", CART, old).code == 409
 
 
 @pytest.mark.parametrize(

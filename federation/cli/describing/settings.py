@@ -86,5 +86,8 @@ def _leaves(name: str, value: object) -> Iterator[tuple[str, str]]:
         for key, each in value.items():
             if each not in (None, [], {}):
                 yield from _leaves(f"{name}.{key}", each)
+    elif name == "rules" and isinstance(value, list):
+        for rule in value:
+            yield f"rules.{rule.get('enforcement', 'deny')}", f"{rule['message']}: {rule['expression']}"
     else:
         yield name, shown(value)

@@ -64,7 +64,10 @@ spec:
 apiVersion: roam.federation/v1alpha1
 kind: ClusterPlacementPolicy
 metadata: {name: all}
-spec: {precedence: 3, compliance: {residency: {allow: [EU]}}}
+spec:
+  precedence: 3
+  compliance: {residency: {allow: [EU]}}
+  rules: [{expression: "!has(subcluster.labels.tier) || service.replicas < 3", message: small ones, enforcement: warn}]
 ---
 apiVersion: roam.federation/v1alpha1
 kind: Migration
