@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -88,3 +88,11 @@ def test_what_is_no_name_is_refused(name: str) -> None:
     if name:
         with pytest.raises(ValidationError):
             Metadata(name="a", namespace=name)
+
+
+@given(st.floats(-1e10, 253_402_300_799.0))
+@example(5e-324)
+def test_a_time_is_read_as_it_was_written(seconds: float) -> None:
+    made = Metadata(name="a", deletion_timestamp=seconds)
+    assert Metadata.model_validate_json(made.model_dump_json(by_alias=True)) == made
+    assert made.deletion_timestamp == pytest.approx(seconds, abs=1e-6)
