@@ -136,6 +136,7 @@ def judge(situation: Situation) -> Judgement:
         situation.placements,
         situation.migrations,
         situation.moving,
+        situation.jurisdictions,
     )
     return Judgement(
         prepare(
