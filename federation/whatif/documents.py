@@ -207,11 +207,10 @@ class Case(Value):
 
 
 class PolicyTestSpec(Value):
-    """The ground (`files`, relative to this file, and `resources` as they would be applied), and the cases, each played
+    """The ground (`files`, relative to this file, beside the other documents of this file), and the cases, each played
     on the same ground. `at`: when, for policies with windows; 1970 if unset, so that no result hangs on the clock."""
 
     files: tuple[str, ...] = ()
-    resources: tuple[dict[str, JsonValue], ...] = ()
     at: Timestamp = 0.0
     cases: Annotated[tuple[Case, ...], Field(min_length=1)]
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
 
 from federation.errors import InvalidInput
 from federation.intake.checking import Path, Spot, check
 from federation.intake.resources import check_resource
 from federation.intake.schemas import Schemas
 from federation.intake.tree import Document
-from federation.model.meta import Resource
 from federation.whatif.changes import BoundChange
 from federation.whatif.documents import Case, Change, PolicyTest, Scenario
 
-_Model = TypeVar("_Model", bound=BaseModel)
 _INLINE = {"add": ("SubCluster",), "apply": ("PlacementPolicy", "ClusterPlacementPolicy")}
 
 
@@ -48,12 +43,11 @@ class BoundCase:
 
 @dataclass(frozen=True)
 class BoundTest:
-    """A policy test ready to be played on its ground: its own `resources`, and the files that it names."""
+    """A policy test ready to be played on its ground."""
 
     test: PolicyTest
     spot: Spot
     namespace: str
-    resources: tuple[Resource, ...]
     cases: tuple[BoundCase, ...]
 
 
@@ -82,9 +76,6 @@ def read_test(document: Document, schemas: Schemas, namespace: str, errors: list
     if test is None:
         return None
     reader = _Reader(schemas, spot, test.metadata.namespace or namespace, errors)
-    resources = tuple(
-        reader.resource(value, ("spec", "resources", index)) for index, value in enumerate(test.spec.resources)
-    )
     cases = []
     seen: dict[str, int] = {}
     for index, case in enumerate(test.spec.cases):
@@ -94,10 +85,7 @@ def read_test(document: Document, schemas: Schemas, namespace: str, errors: list
                 spot.error(f"the name {case.name!r} is there twice; each case needs its own", (*path, "name"))
             )
         cases.append(BoundCase(case, path, reader.changes(case.changes, path)))
-    if len(errors) != before:
-        return None
-    found = tuple(each for each in resources if each is not None)
-    return BoundTest(test, spot, reader.namespace, found, tuple(cases))
+    return BoundTest(test, spot, reader.namespace, tuple(cases)) if len(errors) == before else None
 
 
 @dataclass(frozen=True)
@@ -119,7 +107,5 @@ class _Reader:
             message = f"`{change.kind}` takes a {' or '.join(allowed)}, not `{value.get('kind')}`"
             self.errors.append(self.spot.error(message, (*there, "kind")))
             return BoundChange(change, self.spot, path, self.namespace)
-        return BoundChange(change, self.spot, path, self.namespace, self.resource(value, there))
-
-    def resource(self, value: Any, path: Path) -> Resource | None:
-        return check_resource(value, self.schemas, self.namespace, self.spot.inside(path), self.errors)
+        resource = check_resource(value, self.schemas, self.namespace, self.spot.inside(there), self.errors)
+        return BoundChange(change, self.spot, path, self.namespace, resource)

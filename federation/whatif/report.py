@@ -165,7 +165,7 @@ def report_start(given: State, settled: Settled) -> StepReport:
 def report(name: str, changes: Sequence[str], before: Settled, after: Settled) -> StepReport:
     """What became of `before` by `changes`, given in words."""
     plan = after.judgement.plan
-    unplaced, out = _troubles(after)
+    unplaced, out = troubles(after)
     going = {Key(each.metadata.namespace, each.spec.service) for each in after.state.migrations}
     return StepReport(
         name=name,
@@ -176,7 +176,7 @@ def report(name: str, changes: Sequence[str], before: Settled, after: Settled) -
         under_way=tuple(sorted(going & after.state.services.keys())),
         before_usd_per_hour=before.total_usd_per_hour,
         after_usd_per_hour=after.total_usd_per_hour,
-        free_usd_per_hour=after.free_usd_per_hour,
+        free_usd_per_hour=after.wish.plan.total_usd_per_hour,
         bound_usd_per_hour=plan.bound_usd_per_hour,
         gap=plan.gap,
         ended=after.ended,
@@ -187,7 +187,7 @@ def moves_between(before: State, after: Settled) -> tuple[Moved, ...]:
     """Which services are elsewhere, or have other replicas, than before."""
     found = []
     for key in sorted(after.state.services):
-        was, now = _running(before, key), _running(after.state, key)
+        was, now = running(before, key), running(after.state, key)
         if _as_counts(was) == _as_counts(now):
             continue
         causes = after.causes.get(key, ())
@@ -202,7 +202,8 @@ def moved_replicas(one: Moved) -> int:
     return sum(max(count - was.get(name, 0), 0) for name, count in _as_counts(one.after).items())
 
 
-def _running(state: State, key: Key) -> tuple[Target, ...]:
+def running(state: State, key: Key) -> tuple[Target, ...]:
+    """Where the service is committed to run, lost places included."""
     placement = state.placements.get(key)
     return tuple(target for target in placement.spec.targets if target.replicas) if placement is not None else ()
 
@@ -219,20 +220,30 @@ def _type(before: tuple[Target, ...], after: tuple[Target, ...]) -> Type:
     return "scale" if _as_counts(before).keys() == _as_counts(after).keys() else "move"
 
 
-def _troubles(settled: Settled) -> tuple[tuple[Trouble, ...], tuple[Trouble, ...]]:
+def troubles(settled: Settled) -> tuple[tuple[Trouble, ...], tuple[Trouble, ...]]:
     """Who lacks a place, and who runs where it may not."""
     unplaced, out = [], []
     for planned in settled.judged.plan.placements:
         key = Key(planned.namespace, planned.service)
-        runs = tuple(t for t in _running(settled.state, key) if not settled.state.is_lost(t.subcluster))
-        broken = _broken(settled, key, runs) if key in settled.stuck else []
+        runs = tuple(t for t in running(settled.state, key) if not settled.state.is_lost(t.subcluster))
+        broken = _broken(settled, key, runs)
         if broken:
             out.append(Trouble(key, runs, _lack(settled, planned, runs), (*broken, *_kept(settled, key, planned))))
         elif planned.verdict != "placed":
             unplaced.append(Trouble(key, runs, planned.verdict, tuple(planned.reasons)))
         elif not runs and settled.state.services[key].spec.replicas:
-            unplaced.append(Trouble(key, (), "full", _kept(settled, key, planned)))
+            unplaced.append(Trouble(key, (), "full", _gone(settled, key) or _kept(settled, key, planned)))
     return tuple(unplaced), tuple(out)
+
+
+def _gone(settled: Settled, key: Key) -> tuple[str, ...]:
+    """What is said of one that is bound to a place that is lost."""
+    service = settled.state.services[key]
+    lost = [target.subcluster for target in running(settled.state, key) if settled.state.is_lost(target.subcluster)]
+    if not service.spec.bound or not lost:
+        return ()
+    what = "holds the only copy of its data; a person has to decide" if service.spec.stateful else "ran its work"
+    return (f"{', '.join(lost)} is lost and {what}",)
 
 
 def _kept(settled: Settled, key: Key, planned: PlannedService) -> tuple[str, ...]:
@@ -241,9 +252,11 @@ def _kept(settled: Settled, key: Key, planned: PlannedService) -> tuple[str, ...
 
 
 def _broken(settled: Settled, key: Key, runs: tuple[Target, ...]) -> list[str]:
-    """Why a service may not stay where it runs."""
-    found = ((target.subcluster, settled.judged.violation(key, target.subcluster)) for target in runs)
-    return [f"{name}: {violation.message}" for name, violation in found if violation is not None]
+    """Why a service may not stay where it runs, although nothing more moves."""
+    placement = settled.state.placements.get(key)
+    here = {target.subcluster for target in runs}
+    entries = placement.status.overtaken if placement is not None else ()
+    return [f"{entry.subcluster}: {entry.message}" for entry in entries if entry.subcluster in here]
 
 
 def _lack(settled: Settled, planned: PlannedService, runs: tuple[Target, ...]) -> Literal["denied", "full"]:

@@ -55,13 +55,14 @@ class Cause:
 class Settled:
     """A state in which the controller has nothing left to do. `judged` is its last judgement; `judgement` the same with
     everybody who can't go where they should held where they are (`stuck`), so that its plan is what runs and costs;
+    `wish`: where all would be if they could be moved at will;
     `kept`: what keeps a service from going; `causes`: what was done on the way here. `ended`: False when there was no
     end to it."""
 
     state: State
     judged: Judgement
     judgement: Judgement
-    free_usd_per_hour: float
+    wish: Judgement
     stuck: Mapping[Key, tuple[Target, ...]]
     kept: Mapping[Key, str]
     causes: Mapping[Key, tuple[Cause, ...]]
@@ -230,20 +231,22 @@ def _settled(
     for planned in judged.verdict.plan.placements:
         key = Key(planned.namespace, planned.service)
         placement = state.placements.get(key)
-        if placement is None or _counts(placement.spec.targets) in ({}, _counts(planned.targets)):
+        if placement is None or not _counts(placement.spec.targets):
             continue
         service = state.services[key]
-        if service.spec.bound or not all(state.is_lost(target.subcluster) for target in placement.spec.targets):
+        elsewhere = _counts(placement.spec.targets) != _counts(planned.targets)
+        if elsewhere or placement.status.overtaken:
+            kept[key] = _keeps(service, placement, planned, judged, surroundings)
+        gone = all(state.is_lost(target.subcluster) for target in placement.spec.targets)
+        if elsewhere and (service.spec.bound or not gone):
             stuck[key] = placement.spec.targets
-        kept[key] = _keeps(service, placement, planned, judged, surroundings)
     verdict = cast("Judgement", judged.verdict)
     judgement = verdict
     if stuck:
         fixed = {**judged.situation.fixed, **stuck}
         judgement = planner.judge(replace(judged.situation, fixed=fixed))
-    free = judged.wish.plan.total_usd_per_hour
     frozen = {key: tuple(found) for key, found in causes.items()}
-    return Settled(state, verdict, judgement, free, stuck, kept, frozen)
+    return Settled(state, verdict, judgement, cast("Judgement", judged.wish), stuck, kept, frozen)
 
 
 def _keeps(
@@ -259,7 +262,7 @@ def _keeps(
         return change.why
     due = [entry for entry in placement.status.overtaken if is_due(entry, judged.situation.now)]
     if service.spec.bound and due:
-        return "; ".join(cannot_move(entry.subcluster, entry.cause.lower()) for entry in due)
+        return "; ".join(cannot_move(entry.subcluster, entry.cause) for entry in due)
     return " ".join(planned.reasons)
 
 
