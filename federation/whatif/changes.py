@@ -136,7 +136,7 @@ def _remove(state: State, bound: BoundChange) -> State:
     name = bound.change.remove or ""
     found = policies_named(state.policies, name, bound.namespace)
     if not found:
-        known = (f"{key}" for _, key in state.policies)
+        known = (str(key) if "/" in name else key.name for _, key in state.policies)
         raise bound.error(f"there is no policy {name}; {suggestion(name, known)}")
     if len(found) > 1:
         raise bound.error(f"{' and '.join(f'{kind} {key}' for kind, key in found)} are both named so; add a namespace")

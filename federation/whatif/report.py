@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -228,7 +228,9 @@ def troubles(settled: Settled) -> tuple[tuple[Trouble, ...], tuple[Trouble, ...]
         runs = tuple(t for t in running(settled.state, key) if not settled.state.is_lost(t.subcluster))
         broken = _broken(settled, key, runs)
         if broken:
-            out.append(Trouble(key, runs, _lack(settled, planned, runs), (*broken, *_kept(settled, key, planned))))
+            lacks = _lack(settled, planned, broken)
+            why = tuple(f"{name}: {message}" for name, message in broken.items())
+            out.append(Trouble(key, runs, lacks, (*why, *_kept(settled, key, planned))))
         elif planned.verdict != "placed":
             unplaced.append(Trouble(key, runs, planned.verdict, tuple(planned.reasons)))
         elif not runs and settled.state.services[key].spec.replicas:
@@ -251,19 +253,18 @@ def _kept(settled: Settled, key: Key, planned: PlannedService) -> tuple[str, ...
     return (kept,) if kept else tuple(planned.reasons)
 
 
-def _broken(settled: Settled, key: Key, runs: tuple[Target, ...]) -> list[str]:
-    """Why a service may not stay where it runs, although nothing more moves."""
+def _broken(settled: Settled, key: Key, runs: tuple[Target, ...]) -> dict[str, str]:
+    """The sub-clusters that a service has to leave, although nothing more moves, and why."""
     placement = settled.state.placements.get(key)
     here = {target.subcluster for target in runs}
     entries = placement.status.overtaken if placement is not None else ()
-    return [f"{entry.subcluster}: {entry.message}" for entry in entries if entry.subcluster in here]
+    return {entry.subcluster: entry.message for entry in entries if entry.subcluster in here}
 
 
-def _lack(settled: Settled, planned: PlannedService, runs: tuple[Target, ...]) -> Literal["denied", "full"]:
+def _lack(settled: Settled, planned: PlannedService, left: Collection[str]) -> Literal["denied", "full"]:
     """What is against every place but those it has to leave."""
     if planned.verdict == "placed":
         return "full"
-    here = {target.subcluster for target in runs}
     key = Key(planned.namespace, planned.service)
-    others = {one.verdict for one in settled.judged.candidates(key).candidates if one.subcluster not in here}
+    others = {one.verdict for one in settled.judged.candidates(key).candidates if one.subcluster not in left}
     return "full" if others - {"denied"} else "denied"

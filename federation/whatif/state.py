@@ -46,8 +46,8 @@ class State:
 
 
 def state_of(resources: Iterable[Resource], now: float) -> State:
-    """What `resources` say, with ended moves left out. A sub-cluster that was never heard of is taken to be there, as
-    in a plan."""
+    """What `resources` say, with ended moves left out. A sub-cluster that was never heard of, or that has only just
+    returned, is taken to be there, as in a plan."""
     subclusters: dict[str, SubCluster] = {}
     services: dict[Key, Microservice] = {}
     policies: dict[PolicyKey, Policy] = {}
@@ -68,6 +68,6 @@ def state_of(resources: Iterable[Resource], now: float) -> State:
 
 
 def _heard_of(subcluster: SubCluster) -> SubCluster:
-    if subcluster.status.health != "Unknown":
+    if subcluster.status.health not in ("Unknown", "Returning"):
         return subcluster
     return subcluster.model_copy(update={"status": subcluster.status.model_copy(update={"health": "Healthy"})})
