@@ -136,7 +136,7 @@ def _max_hourly(outcome: Outcome, expectation: Expectation, key: Key | None, _pa
 def _moves(outcome: Outcome, expectation: Expectation, _key: Key | None, _path: Path) -> Found:
     moves = outcome.report.moves
     if expectation.moves is not None and len(moves) != expectation.moves:
-        return f"{expectation.moves} moves", f"{len(moves)} moves", few([_moved(one) for one in moves])
+        return _number(expectation.moves), _number(len(moves)), few([_moved(one) for one in moves])
     return None
 
 
@@ -144,8 +144,12 @@ def _moves_at_most(outcome: Outcome, expectation: Expectation, _key: Key | None,
     moves = outcome.report.moves
     if expectation.moves_at_most is not None and len(moves) > expectation.moves_at_most:
         found = few([_moved(one) for one in moves])
-        return f"at most {expectation.moves_at_most} moves", f"{len(moves)} moves", found
+        return f"at most {_number(expectation.moves_at_most)}", _number(len(moves)), found
     return None
+
+
+def _number(moves: int) -> str:
+    return f"{moves} {'move' if moves == 1 else 'moves'}"
 
 
 def _moved(one: Moved) -> str:

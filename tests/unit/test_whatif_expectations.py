@@ -144,7 +144,7 @@ def test_too_dear() -> None:
 @pytest.mark.parametrize("name", ["moves", "movesAtMost"])
 def test_who_moves_after_all(name: str) -> None:
     found = _failure({name: 0}, LOST)
-    assert found.found == "1 moves"
+    assert found.found == "1 move"
     assert found.reasons == ("shop/web: home 1 -> iowa 1: home is lost",)
 
 
