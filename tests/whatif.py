@@ -11,6 +11,7 @@ from federation.errors import InvalidInput, InvalidInputs
 from federation.intake.resources import validate
 from federation.intake.tree import Document
 from federation.model.meta import Key
+from federation.whatif.documents import UNDATED
 from federation.whatif.expecting import CaseResult, run_test
 from federation.whatif.playing import play
 from federation.whatif.reading import BoundScenario, read_scenario, read_test
@@ -45,7 +46,7 @@ def a_fleet() -> list[dict[str, Any]]:
     return [home, iowa]
 
 
-def state(*documents: dict[str, Any], at: float = 0.0) -> State:
+def state(*documents: dict[str, Any], at: float = UNDATED) -> State:
     """The documents as a state."""
     found = schemas()
     return state_of([validate(document, found, namespace="shop") for document in documents], at)

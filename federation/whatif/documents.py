@@ -19,6 +19,8 @@ PolicyName = ServiceName
 Code = Annotated[str, Field(min_length=1, max_length=40)]
 """A country (ISO 3166-1 alpha-2) or a jurisdiction of the atlas."""
 Resource = Literal["cpu", "memory"]
+UNDATED = 978_307_200.0
+"""When a policy test is played that does not say: the first Monday of 2001, midnight UTC."""
 
 
 class Head(Value):
@@ -208,10 +210,11 @@ class Case(Value):
 
 class PolicyTestSpec(Value):
     """The ground (`files`, relative to this file, beside the other documents of this file), and the cases, each played
-    on the same ground. `at`: when, for policies with windows; 1970 if unset, so that no result hangs on the clock."""
+    on the same ground. `at`: when, for policies with windows; `UNDATED` if unset, so that no result hangs on the clock.
+    """
 
     files: tuple[str, ...] = ()
-    at: Timestamp = 0.0
+    at: Timestamp = UNDATED
     cases: Annotated[tuple[Case, ...], Field(min_length=1)]
 
 

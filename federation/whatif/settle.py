@@ -104,7 +104,8 @@ def _judge(state: State, planner: Planner) -> tuple[Surroundings, Judged]:
             raise _conflicts(found.request.conflicts)
         return found
 
-    surroundings = Surroundings(cache, _Moment(state.now), links, judgement)
+    returning = max(len(state.services), 1)
+    surroundings = Surroundings(cache, _Moment(state.now), links, judgement, returning)
     return surroundings, surroundings.judge(replace(surroundings.now(), jurisdictions=state.jurisdictions))
 
 

@@ -171,7 +171,7 @@ def test_manifests_of_kubernetes_are_ground_too(folder: Path, roam: Roam) -> Non
 
 
 def test_a_window_counts_at_the_test_s_time(folder: Path, roam: Roam) -> None:
-    """In 1970 unless told otherwise: no result hangs on the clock."""
+    """At a fixed one unless told otherwise: no result hangs on the clock."""
     near = {"apiVersion": API, "kind": "SubCluster", "metadata": {"name": "near"}, "spec": {**a_fleet()[0]["spec"]}}
     near["spec"]["pricing"] = {"cpuHour": 0.001, "memoryGiBHour": 0.0001}
     auto = {

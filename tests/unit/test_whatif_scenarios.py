@@ -13,6 +13,7 @@ from federation.model.meta import Metadata
 from federation.model.migration import Migration
 from federation.model.placement import Placement, PlacementSpec, Target
 from federation.whatif.changes import carry_out
+from federation.whatif.documents import UNDATED
 from federation.whatif.playing import play
 from federation.whatif.settle import settle
 from federation.whatif.state import State, state_of
@@ -197,7 +198,7 @@ def test_what_the_controller_would_do_anyway_is_the_start_and_no_consequence() -
         spec=PlacementSpec(targets=(Target(subcluster="iowa", replicas=1),)),
     )
     base = state(*a_fleet(), service("cart"), policy("eu", **EU_ONLY))
-    start = state_of([*base.resources(), there], 0.0)
+    start = state_of([*base.resources(), there], UNDATED)
     found = played(start, [])
     assert [(one.key.name, one.reason) for one in found.start.moves] == [("cart", "Policy")]
     assert found.steps[0].moves == ()
@@ -209,7 +210,7 @@ def test_who_is_on_the_move_is_held_and_pins_are_kept() -> None:
         spec=PlacementSpec(targets=(Target(subcluster="iowa", replicas=1),), pinned="iowa"),
     )
     base = _small()
-    found = played(state_of([*base.resources(), pinned], 0.0), [{"prices": {"subcluster": "iowa", "factor": 9}}])
+    found = played(state_of([*base.resources(), pinned], UNDATED), [{"prices": {"subcluster": "iowa", "factor": 9}}])
     assert (found.start.moves, found.steps[0].moves) == ((), ())
     moving = Migration.model_validate(
         {
@@ -217,8 +218,16 @@ def test_who_is_on_the_move_is_held_and_pins_are_kept() -> None:
             "spec": {"service": "cart", "source": "iowa", "target": "home", "replicas": 1},
         }
     )
-    found = played(state_of([*base.resources(), pinned, moving], 0.0), [])
+    found = played(state_of([*base.resources(), pinned, moving], UNDATED), [])
     assert found.start.under_way == (shop("cart"),)
+
+
+def test_all_go_back_to_what_they_prefer_in_one_step() -> None:
+    prefer = policy("home-first", prefer=[{"matchLabels": {"tier": "onprem"}}, {"matchLabels": {"tier": "public"}}])
+    start = state(*a_fleet(), *(service(f"s{number}") for number in range(5)), prefer)
+    found = played(start, [{"lose": "home"}], [{"regain": "home"}])
+    assert [len(step.moves) for step in found.steps] == [5, 5]
+    assert {move.reason for move in found.steps[1].moves} == {"Preference"}
 
 
 def test_a_toleration_s_seconds_are_waited_for() -> None:
@@ -230,7 +239,7 @@ def test_a_toleration_s_seconds_are_waited_for() -> None:
     tainted = {**settled.state.subclusters, "home": hot.model_copy(update={"spec": spec})}
     after = settle(State(**{**vars(settled.state), "subclusters": tainted}), PLANNER)
     assert after.state.placements[shop("cart")].spec.targets == (Target(subcluster="iowa", replicas=1),)
-    assert after.state.now == 300.0
+    assert after.state.now == UNDATED + 300.0
 
 
 def _taint(key: str) -> Any:
