@@ -13,7 +13,6 @@ from federation.errors import InvalidInput, InvalidInputs
 if TYPE_CHECKING:
     from federation.intake.loading import Manifests
     from federation.intake.tree import Document
-    from federation.whatif.reading import BoundScenario
 
 _KIND = "Scenario"
 
@@ -43,19 +42,19 @@ def run(args: Any) -> int:
     from federation.cli.plan import beside_server
     from federation.cli.world import load_files, overlay
     from federation.whatif.playing import play
+    from federation.whatif.reading import read_scenario
     from federation.whatif.state import state_of
 
     manifests = load_files(args.files, args.namespace, aside=(_KIND,))
     errors: list[InvalidInput] = []
-    from federation.whatif.reading import read_scenario
-
     scenario = read_scenario(_only(manifests.aside), schemas(), args.namespace, errors)
     if scenario is None:
         raise InvalidInputs(tuple(errors))
+    if not scenario.steps:
+        note("roam: warning: the scenario has no steps; what is shown is the start")
     stored, new = beside_server(args, manifests if _holds_more(manifests) or args.offline else None)
     at = scenario.scenario.spec.at
     state = state_of(overlay(stored or (), new), time.time() if at is None else at)
-    _warn(scenario)
     found = play(scenario, state, whatif_planner())
     if args.output == "json":
         print_json(found.document())
@@ -79,8 +78,3 @@ def _only(documents: tuple[Document, ...]) -> Document:
 
 def _holds_more(manifests: Manifests) -> bool:
     return bool(manifests.resources or manifests.unattached)
-
-
-def _warn(scenario: BoundScenario) -> None:
-    if not scenario.steps:
-        note("roam: warning: the scenario has no steps; what is shown is the start")

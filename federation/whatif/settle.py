@@ -54,7 +54,7 @@ class Cause:
 @dataclass(frozen=True)
 class Settled:
     """A state in which the controller has nothing left to do. `judged` is its last judgement; `judgement` the same with
-    everybody who can't go where they should held where they are (`stuck`), so that its plan is what runs and costs;
+    everybody who can't go where they should held where they are, so that its plan is what runs and costs;
     `wish`: where all would be if they could be moved at will;
     `kept`: what keeps a service from going; `causes`: what was done on the way here. `ended`: False when there was no
     end to it."""
@@ -63,7 +63,6 @@ class Settled:
     judged: Judgement
     judgement: Judgement
     wish: Judgement
-    stuck: Mapping[Key, tuple[Target, ...]]
     kept: Mapping[Key, str]
     causes: Mapping[Key, tuple[Cause, ...]]
     ended: bool = True
@@ -227,27 +226,36 @@ def _settled(
     planner: Planner,
     causes: Mapping[Key, list[Cause]],
 ) -> Settled:
-    stuck: dict[Key, tuple[Target, ...]] = {}
     kept: dict[Key, str] = {}
-    for planned in judged.verdict.plan.placements:
+    verdict = cast("Judgement", judged.verdict)
+    stuck = _elsewhere(state, verdict, {})
+    for planned in verdict.plan.placements:
         key = Key(planned.namespace, planned.service)
         placement = state.placements.get(key)
-        if placement is None or not _counts(placement.spec.targets):
-            continue
-        service = state.services[key]
-        elsewhere = _counts(placement.spec.targets) != _counts(planned.targets)
-        if elsewhere or placement.status.overtaken:
-            kept[key] = _keeps(service, placement, planned, judged, surroundings)
-        gone = all(state.is_lost(target.subcluster) for target in placement.spec.targets)
-        if elsewhere and (service.spec.bound or not gone):
-            stuck[key] = placement.spec.targets
-    verdict = cast("Judgement", judged.verdict)
-    judgement = verdict
-    if stuck:
-        fixed = {**judged.situation.fixed, **stuck}
-        judgement = planner.judge(replace(judged.situation, fixed=fixed))
+        if placement is not None and (key in stuck or placement.status.overtaken):
+            kept[key] = _keeps(state.services[key], placement, planned, judged, surroundings)
+    judgement, held = verdict, dict(judged.situation.fixed)
+    while stuck:
+        held |= stuck
+        judgement = planner.judge(replace(judged.situation, fixed=held))
+        stuck = _elsewhere(state, judgement, held)
     frozen = {key: tuple(found) for key, found in causes.items()}
-    return Settled(state, verdict, judgement, cast("Judgement", judged.wish), stuck, kept, frozen)
+    return Settled(state, verdict, judgement, cast("Judgement", judged.wish), kept, frozen)
+
+
+def _elsewhere(state: State, judgement: Judgement, held: Mapping[Key, object]) -> dict[Key, tuple[Target, ...]]:
+    """Who runs elsewhere than the plan says and is not held there: it can't go, and counts where it is. What is
+    lost with all its places does not run, unless its data waits there."""
+    found = {}
+    for planned in judgement.plan.placements:
+        key = Key(planned.namespace, planned.service)
+        placement = state.placements.get(key)
+        if placement is None or key in held or _counts(placement.spec.targets) in ({}, _counts(planned.targets)):
+            continue
+        gone = all(state.is_lost(target.subcluster) for target in placement.spec.targets)
+        if state.services[key].spec.bound or not gone:
+            found[key] = placement.spec.targets
+    return found
 
 
 def _keeps(

@@ -155,6 +155,20 @@ def test_no_rule_is_broken_in_silence_and_no_place_overfilled(story: tuple[Docum
         assert cpu_used <= float(capacity) + 1e-6
 
 
+@given(stories())
+def test_what_it_costs_is_the_cost_of_what_runs(story: tuple[Documents, Documents]) -> None:
+    world, change = story
+    after = changed(settle(state(*world), PLANNER), scenario(change).steps[0].changes, PLANNER)
+    for planned in after.judgement.plan.placements:
+        placement = after.state.placements.get(shop(planned.service))
+        runs = {t.subcluster: t.replicas for t in placement.spec.targets if t.replicas} if placement else {}
+        if runs and not all(after.state.is_lost(name) for name in runs):
+            assert {t.subcluster: t.replicas for t in planned.targets} == runs
+    bound = after.judgement.plan.bound_usd_per_hour
+    assert bound is not None
+    assert bound <= after.total_usd_per_hour + 1e-9
+
+
 def _cpu(world: Documents, name: str) -> str:
     (found,) = (each for each in world if each["kind"] == "Microservice" and each["metadata"]["name"] == name)
     return str(found["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])

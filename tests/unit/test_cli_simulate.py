@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,14 @@ def test_it_starts_from_what_roam_plan_says(roam: Roam) -> None:
     start = json.loads(out)["start"]
     assert start["cost_after_usd_per_hour"] == pytest.approx(plan.total_usd_per_hour)
     assert start["bound_usd_per_hour"] <= start["cost_after_usd_per_hour"]
+
+
+def test_the_readme_says_what_happens(tmp_path: Path, roam: Roam) -> None:
+    blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    out = roam("simulate", "-f", SCENARIOS / "lose-a-cloud.yaml", *SHOP)[1]
+    (shown,) = (block for block in blocks if block.startswith("1. EC2 fails"))
+    assert shown in out
+    (document,) = (block for block in blocks if "kind: Scenario" in block)
+    path = tmp_path / "scenario.yaml"
+    path.write_text(document)
+    assert roam("simulate", "-f", path, *SHOP)[0] == 0

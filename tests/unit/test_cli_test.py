@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -192,3 +194,19 @@ def test_the_shipped_tests_pass(roam: Roam) -> None:
     code, out, err = roam("test", "-f", EXAMPLES / "policy-tests", "--root", EXAMPLES)
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "8 cases: 8 passed, 0 failed."
+
+
+def test_the_readme_says_what_happens(folder: Path, roam: Roam) -> None:
+    for name in ("shop", "policies"):
+        shutil.copytree(EXAMPLES / name, folder / name)
+    shutil.copy(EXAMPLES / "fleet.yaml", folder)
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"^```\w*\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    (document,) = (block for block in blocks if "kind: PolicyTest" in block)
+    (folder / "t.yaml").write_text(document)
+    code, out, err = roam("test", "-f", "t.yaml")
+    assert (code, err) == (1, "")
+    (shown,) = (block for block in blocks if block.startswith("t.yaml: data\n"))
+    head, _, tail = shown.partition("...\n")
+    assert out.startswith(head)
+    assert out.endswith(tail)
