@@ -95,8 +95,10 @@ def _files(test: BoundTest, target: Path, path: tuple[str | int, ...]) -> list[s
     files, problems = find_files([target])
     if problems:
         raise test.spot.error(f"{target}: {problems[0].message}", path)
-    if not all(Path(file).exists() for file in files):
-        raise test.spot.error(f"{target}: no such file or directory", path)
+    for file in files:
+        if not Path(file).is_file():
+            there = "not a regular file" if os.path.lexists(file) else "no such file or directory"
+            raise test.spot.error(f"{target}: {there}", path)
     return files
 
 

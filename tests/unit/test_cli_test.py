@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -138,6 +139,11 @@ def test_absolute_and_missing_names_are_refused(folder: Path, roam: Roam) -> Non
     assert "leads out of tests" in _refused(roam)
     _write(folder / "tests/t.yaml", _test(PASSES, files=["gruond.yaml"]))
     assert "tests/gruond.yaml: no such file or directory" in _refused(roam)
+    _write(folder / "tests/t.yaml", _test(PASSES, files=["x" * 300]))
+    assert "file name too long" in _refused(roam)
+    os.mkfifo(folder / "tests/pipe.yaml")
+    _write(folder / "tests/t.yaml", _test(PASSES, files=["pipe.yaml"]))
+    assert "tests/pipe.yaml: not a regular file" in _refused(roam)
 
 
 def test_what_is_wrong_comes_with_file_and_line_of_all_tests(folder: Path, roam: Roam) -> None:
