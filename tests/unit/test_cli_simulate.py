@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from commandline import Roam, golden, transcript
+from commandline import WIDTH, Roam, golden, transcript
 from serving import Served
 from whatif import API, a_fleet, policy, service
 
@@ -20,6 +20,14 @@ ROOT = Path(__file__).parents[2]
 SCENARIOS = ROOT / "examples/scenarios"
 SHOP = ("-f", ROOT / "examples/shop", "-f", ROOT / "examples/fleet.yaml", "-f", ROOT / "examples/policies")
 EU_ONLY = policy("eu", selector={"matchLabels": {"app": "cart"}}, compliance={"residency": {"allow": ["EU"]}})
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ROAM_HOME", str(tmp_path / "no-home"))
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    for name in ("ROAM_NAMESPACE", "ROAM_SERVER"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def _write(path: Path, *documents: dict[str, Any]) -> Path:
@@ -147,7 +155,8 @@ def test_it_starts_from_what_roam_plan_says(roam: Roam) -> None:
     assert start["bound_usd_per_hour"] <= start["cost_after_usd_per_hour"]
 
 
-def test_the_readme_says_what_happens(tmp_path: Path, roam: Roam) -> None:
+def test_the_readme_says_what_happens(tmp_path: Path, roam: Roam, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")  # as into a file: nothing is wrapped
     blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     out = roam("simulate", "-f", SCENARIOS / "lose-a-cloud.yaml", *SHOP)[1]
     (shown,) = (block for block in blocks if block.startswith("1. EC2 fails"))

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from commandline import Roam, golden
+from commandline import WIDTH, Roam, golden
 from whatif import API, a_fleet, policy, service
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +29,14 @@ FAILS = {
         {"moves": 0, "maxHourly": "0.001 USD"},
     ],
 }
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ROAM_HOME", str(tmp_path / "no-home"))
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    for name in ("ROAM_NAMESPACE", "ROAM_SERVER"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def _write(path: Path, *documents: dict[str, Any]) -> Path:
