@@ -137,6 +137,14 @@ def test_a_server_s_state(shop: Served, tmp_path: Path, roam: Roam) -> None:
     assert [one["service"] for one in json.loads(out)["start"]["out_of_policy"]] == ["cart"]
 
 
+def test_a_step_without_an_end_says_so(tmp_path: Path, roam: Roam, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("federation.whatif.settle.ROUNDS", 1)
+    files = ("-f", _scenario(tmp_path, {"changes": [{"lose": "home"}]}), "-f", _ground(tmp_path))
+    assert "No end was found to it: services keep moving." in roam("simulate", *files)[1].splitlines()
+    steps = json.loads(roam("simulate", *files, "-o", "json")[1])["steps"]
+    assert [step["settled"] for step in steps] == [False]
+
+
 @pytest.mark.parametrize("path", sorted(SCENARIOS.iterdir()), ids=lambda path: path.stem)
 def test_the_shipped_scenarios(path: Path, roam: Roam) -> None:
     code, out, err = roam("simulate", "-f", path, *SHOP)
