@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from federation.model.subcluster import Gateway, SubCluster
     from federation.planner.decide import Judgement
     from federation.planner.request import PlanRequest
+    from federation.whatif.settle import Planner
 
 P = TypeVar("P")
 PROVIDERS, POLICIES, GATEWAYS = "roam.providers", "roam.policies", "roam.gateways"
@@ -136,6 +137,7 @@ def judge(situation: Situation) -> Judgement:
         situation.placements,
         situation.migrations,
         situation.moving,
+        situation.jurisdictions,
     )
     return Judgement(
         prepare(
@@ -148,6 +150,13 @@ def judge(situation: Situation) -> Judgement:
         ),
         certify=False,
     )
+
+
+def whatif_planner() -> Planner:
+    """What scenarios and policy tests are played with."""
+    from federation.whatif.settle import Planner
+
+    return Planner(judge, lambda subcluster: _images((subcluster,))[subcluster.metadata.name])
 
 
 def plan_resources(

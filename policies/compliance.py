@@ -5,7 +5,7 @@ Hard rules, and they add up: a sub-cluster has to keep every one. What is unknow
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -39,8 +39,11 @@ Codes = Annotated[tuple[Code, ...], Field(min_length=1)]
 Attestation = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63)]
 
 
-def _countries(codes: tuple[str, ...]) -> frozenset[str]:
-    return frozenset().union(*(members(code) for code in codes))
+Members = Mapping[str, frozenset[str]]
+
+
+def _countries(codes: tuple[str, ...], instead: Members | None = None) -> frozenset[str]:
+    return frozenset().union(*(members(code, instead) for code in codes))
 
 
 class CountryRule(Value):
@@ -89,7 +92,7 @@ class ComplianceEngine:
         denied = np.zeros((len(view.services), len(view.subclusters)), dtype=bool)
         for section, services in by_section(view, self.name):
             row = [
-                bool(_reasons(section, subcluster, place))
+                bool(_reasons(section, subcluster, place, view.jurisdictions))
                 for subcluster, place in zip(view.subclusters, view.places, strict=True)
             ]
             denied[list(services)] |= np.array(row, dtype=bool)
@@ -101,7 +104,7 @@ class ComplianceEngine:
         found = (
             reason
             for section in (sections[service] if sections else ())
-            for reason in _reasons(section, view.subclusters[subcluster], view.places[subcluster])
+            for reason in _reasons(section, view.subclusters[subcluster], view.places[subcluster], view.jurisdictions)
         )
         return tuple(found)
 
@@ -123,11 +126,11 @@ def _list(codes: tuple[str, ...]) -> str:
     return f"[{', '.join(codes)}]"
 
 
-def _reasons(section: Section, subcluster: SubCluster, place: Place) -> list[Reason]:
+def _reasons(section: Section, subcluster: SubCluster, place: Place, instead: Members) -> list[Reason]:
     value, origin = _value(section), section.origin
     found = [
-        *_residency(value.residency, place.country, origin),
-        *_operators(value.operators, place, origin),
+        *_residency(value.residency, place.country, origin, instead),
+        *_operators(value.operators, place, origin, instead),
         *_attestations(value.attestations or (), subcluster, origin),
     ]
     stop = value.on_violation == "stop"
@@ -135,17 +138,17 @@ def _reasons(section: Section, subcluster: SubCluster, place: Place) -> list[Rea
     return found if grace is None else [replace(reason, grace_s=grace, stop=stop) for reason in found]
 
 
-def _residency(rule: CountryRule | None, country: str | None, origin: str) -> list[Reason]:
+def _residency(rule: CountryRule | None, country: str | None, origin: str, instead: Members) -> list[Reason]:
     if rule is None:
         return []
     if country is None:
         text = "its country is unknown, and residency is restricted; state spec.location.country"
         return [Reason("CountryUnknown", "in an unknown country", text, origin)]
     found = []
-    if rule.allow and country not in _countries(rule.allow):
+    if rule.allow and country not in _countries(rule.allow, instead):
         allowed = _list(rule.allow)
         found.append(Reason("OutsideResidency", f"outside {allowed}", f"outside {allowed}: runs in {country}", origin))
-    if rule.deny and country in _countries(rule.deny):
+    if rule.deny and country in _countries(rule.deny, instead):
         denied = _list(rule.deny)
         found.append(
             Reason(
@@ -155,7 +158,7 @@ def _residency(rule: CountryRule | None, country: str | None, origin: str) -> li
     return found
 
 
-def _operators(rule: CountryRule | None, place: Place, origin: str) -> list[Reason]:
+def _operators(rule: CountryRule | None, place: Place, origin: str, instead: Members) -> list[Reason]:
     if rule is None:
         return []
     country = place.operator_country
@@ -165,11 +168,11 @@ def _operators(rule: CountryRule | None, place: Place, origin: str) -> list[Reas
         return [Reason("OperatorUnknown", "with an unknown operator", text, origin)]
     who = f"operated by {place.operator or 'a company'} ({country})"
     found = []
-    if rule.allow and country not in _countries(rule.allow):
+    if rule.allow and country not in _countries(rule.allow, instead):
         allowed = _list(rule.allow)
         text = f"{who}, operators allow only {allowed}"
         found.append(Reason("OperatorOutside", f"operated from outside {allowed}", text, origin))
-    if rule.deny and country in _countries(rule.deny):
+    if rule.deny and country in _countries(rule.deny, instead):
         denied = _list(rule.deny)
         found.append(Reason("OperatorDenied", f"operated from {denied}", f"{who}, operators deny {denied}", origin))
     return found

@@ -31,6 +31,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "cost": ("federation.cli.cost", "what runs costs, and what the proposal would save"),
     "why": ("federation.cli.why", "the reasons for and against each place of one service"),
     "why-not": ("federation.cli.whynot", "what keeps a service out of a sub-cluster, and what would let it in"),
+    "simulate": ("federation.cli.simulate", "what if: a sub-cluster is lost, a price doubles, a rule is added"),
+    "test": ("federation.cli.test", "policy tests: what must, may and must not happen"),
     "rollout": ("federation.cli.rollout", "a new template on its way: status, history, undo, restart"),
     "logs": ("federation.cli.logs", "what the pods of a service wrote, wherever they run"),
     "top": ("federation.cli.top", "what services and sub-clusters use"),

@@ -13,6 +13,7 @@ from federation.errors import InvalidInput
 
 if TYPE_CHECKING:
     from federation.cli.changes import PlanShown
+    from federation.intake.loading import Manifests
     from federation.model.meta import Resource
 
 PENDING, NO_ROOM, DENIED = 2, 3, 4
@@ -72,10 +73,16 @@ def gather(args: Any) -> tuple[Resource, ...]:
 
 def read_world(args: Any) -> tuple[tuple[Resource, ...] | None, tuple[Resource, ...]]:
     """The server's objects, None where none is asked, and the files'. Raises: InvalidInput, Unavailable."""
-    from federation.cli.world import fetch, load_files, tell
+    from federation.cli.world import load_files
+
+    return beside_server(args, load_files(args.files, args.namespace) if args.files else None)
+
+
+def beside_server(args: Any, manifests: Manifests | None) -> tuple[tuple[Resource, ...] | None, tuple[Resource, ...]]:
+    """As `read_world`, for files that are read already; None for no files."""
+    from federation.cli.world import fetch, tell
     from federation.model.microservice import Microservice
 
-    manifests = load_files(args.files, args.namespace) if args.files else None
     if args.offline or (manifests is not None and manifests.subclusters):
         if manifests is None or not manifests.subclusters:
             raise InvalidInput("offline, the files must hold the sub-clusters too: add -f FLEET")

@@ -52,9 +52,9 @@ def print_markdown(plan: PlanShown) -> None:
         [title, _where(service), _cost(service), _terms(service.terms), _why(service)]
         for service, title in zip(plan.plan.placements, _titles(plan), strict=True)
     ]
-    _markdown(("Service", "Where", "USD/h", "Terms", "Why"), rows)
+    markdown_table(("Service", "Where", "USD/h", "Terms", "Why"), rows)
     print()
-    _markdown(
+    markdown_table(
         ("Sub-cluster", "Services", "Replicas", "USD/h"),
         [
             [one.subcluster, str(one.services), str(one.replicas), money(one.cost_usd_per_hour)]
@@ -63,7 +63,7 @@ def print_markdown(plan: PlanShown) -> None:
     )
     print()
     for line in _summary(plan):
-        print(f"- {_escaped(line)}")
+        print(f"- {escaped(line)}")
 
 
 def print_candidates(service: PlannedService, now: Sequence[Target] = ()) -> None:
@@ -216,13 +216,15 @@ def _text(cell: str) -> Text:
     return Text("\n".join(printable(line) for line in cell.split("\n")))
 
 
-def _markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table for a merge request."""
     print("| " + " | ".join(titles) + " |")
     print("|" + "---|" * len(titles))
     for row in rows:
-        print("| " + " | ".join(_escaped(cell) for cell in row) + " |")
+        print("| " + " | ".join(escaped(cell) for cell in row) + " |")
 
 
-def _escaped(cell: str) -> str:
+def escaped(cell: str) -> str:
+    """A cell's text, its lines kept, without what Markdown would act on."""
     lines = [printable(line).replace("\\", "\\\\").replace("|", "\\|") for line in cell.split("\n")]
     return "<br>".join(lines).replace("<none>", "&lt;none&gt;")

@@ -34,12 +34,12 @@ def read_files(files: Sequence[str], namespace: str, *, notes: bool = False) -> 
     return found
 
 
-def load_files(files: Sequence[str], namespace: str) -> Manifests:
-    """As `read_files`, without a word about them."""
+def load_files(files: Sequence[str], namespace: str, aside: Sequence[str] = ()) -> Manifests:
+    """As `read_files`, without a word about them. Args: aside, kinds that are left to the caller."""
     from federation.app import schemas
     from federation.intake.loading import load
 
-    return load(list(files), schemas(), namespace=namespace)
+    return load(list(files), schemas(), namespace=namespace, aside=aside)
 
 
 def tell(manifests: Manifests, *, notes: bool = False) -> None:

@@ -54,7 +54,8 @@ class FleetView:
     atlas's facts on sub-cluster c; `sections[engine][s]` what applies to service s; `current[s]` where it is committed
     now (empty: nowhere); `tolerations[s]` which taints it bears; `tainted_since[s]` since when one would have it leave
     a sub-cluster, by name, seconds since 1970; `cpu_cores` and `memory_bytes` [S] are requests of one replica;
-    `capacity_*` [C]; `cpu_hour_usd` and `memory_gib_hour_usd` [C] the price there, NaN where unknown."""
+    `capacity_*` [C]; `cpu_hour_usd` and `memory_gib_hour_usd` [C] the price there, NaN where unknown. `jurisdictions`:
+    members of those that are taken to be others than the atlas says (see `atlas.lookup.members`)."""
 
     subclusters: tuple[SubCluster, ...]
     places: tuple[Place, ...]
@@ -71,6 +72,7 @@ class FleetView:
     now: float
     tolerations: tuple[tuple[Toleration, ...], ...]
     tainted_since: tuple[Mapping[str, float], ...]
+    jurisdictions: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def keys(self) -> tuple[Key, ...]:
         """The services' keys, in order."""

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from federation.contracts.runtime import Runtime
 from federation.contracts.store import Create, Replace, Write
 from federation.engine.cache import Cache
+from federation.engine.changing import change_of
 from federation.engine.journal import Journal
 from federation.engine.judging import Situation, Verdict
 from federation.engine.situation import Surroundings, overtaken
 from federation.model.meta import Condition, Key, Metadata, with_condition
 from federation.model.microservice import Microservice
-from federation.model.migration import Migration, MigrationSpec, Reason
+from federation.model.migration import Migration, MigrationSpec
 from federation.model.placement import Overtaken, Placement, PlacementSpec, PlacementStatus, Proposal, Target
 from federation.model.plan import PlannedService
 from federation.model.subcluster import Drain
-from federation.reconcile.desired import as_targets
-from federation.reconcile.moves import Commit, Move, MoveFacts, cannot_move, migration_rules, plan_change
+from federation.reconcile.moves import Commit, Move, cannot_move, migration_rules
 from federation.reconcile.overtaken import entry_of, has_expired, is_due, next_moment
 
 _FLAGS = {"Taint": "Tainted", "Drain": "Draining"}
@@ -160,35 +160,12 @@ class Consequences:
         verdict: Verdict,
         situation: Situation,
     ) -> Commit | Move | None:
-        key = service.key
-        if service.spec.replicas == 0:
-            return Commit(planned.targets) if placement.spec.targets != planned.targets else None
-        entries = placement.status.overtaken
-        expired = {entry.subcluster for entry in entries if has_expired(entry, situation.now)}
-        if expired:
-            # What keeps data keeps its place, too: nobody else has it.
-            left = {t.subcluster: 0 if t.subcluster in expired else t.replicas for t in placement.spec.targets}
-            kept = {name: count for name, count in left.items() if count or service.spec.stateful}
-            return Commit(as_targets(kept), "Stopped")
-        if placement.spec.stopped and service.spec.stateful:
-            homes = [target.subcluster for target in placement.spec.targets]
-            if not homes or any(verdict.forbidden(key, name) for name in homes):
-                return None
-            return Commit((Target(subcluster=homes[0], replicas=service.spec.replicas),))
-        rules = migration_rules(service, situation.policies)
-        facts = MoveFacts(
-            lost=self.surroundings.is_lost,
-            leave=lambda subcluster: _leave(entry_of(entries, subcluster), situation.now),
-            rank=lambda subcluster: verdict.rank(key, subcluster),
-            full=lambda subcluster: bool(verdict.objection(key, subcluster)),
-            unstarted=lambda subcluster: self.surroundings.unstarted(placement, subcluster),
-            stateful=service.spec.bound,
-            automatic=rules.mode == "automatic",
-        )
-        change = plan_change(placement.spec.targets, planned.targets, facts)
+        """What is done now; what has to wait says why."""
+        key, entries = service.key, placement.status.overtaken
+        change = change_of(service, placement, planned, verdict, situation, self.surroundings)
         if isinstance(change, Move):
             return None if self.resting(key) or self._wave_is_full(change, situation) else change
-        if isinstance(change, Commit):
+        if change is None or isinstance(change, Commit):
             return change
         why = change.why
         if service.spec.stateful and not why:
@@ -239,13 +216,6 @@ def _stopped(entries: tuple[Overtaken, ...], now: float) -> str:
     """What is said of copies that a rule has stopped."""
     gone = [entry for entry in entries if has_expired(entry, now)]
     return "; ".join(f"stopped in {entry.subcluster}, with no other place in time: {entry.message}" for entry in gone)
-
-
-def _leave(entry: Overtaken | None, now: float) -> Reason | None:
-    """Why a copy has to leave now, as the reason of its move."""
-    if entry is None or not is_due(entry, now):
-        return None
-    return entry.cause
 
 
 def _where(targets: tuple[Target, ...]) -> str:

@@ -23,10 +23,11 @@ PREFERENCE_REST_S = 60.0
 @dataclass
 class Holding:
     """Nobody makes room for another by a move that is not due. `unstarted(placement, subcluster)`: how many replicas
-    that are committed there were refused."""
+    that are committed there were refused; `parallel`: how many services go back to a preferred place at a time."""
 
     cache: Cache
     unstarted: Callable[[Placement, str], int]
+    parallel: int = PREFERENCE_PARALLEL
 
     def held(self, situation: Situation, wish: Verdict) -> tuple[dict[Key, tuple[Target, ...]], float | None]:
         """Those who stay, with where they are; and when time alone may change that (seconds since 1970).
@@ -112,7 +113,7 @@ class Holding:
         now, so that a place which comes and goes is not followed each time; and when the next one has rested."""
         wake: float | None = None
         back = sum(each.open and each.spec.reason == "Preference" for each in self.cache.of(Migration).values())
-        slots = PREFERENCE_PARALLEL - back
+        slots = self.parallel - back
         found: list[Key] = []
         for planned in wish.plan.placements:
             key = Key(planned.namespace, planned.service)

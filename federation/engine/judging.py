@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from federation.model.meta import Key
@@ -29,6 +29,8 @@ class Situation:
     now: float
     moving: frozenset[Key] = frozenset()
     """Services with an open migration, also one whose copy does not exist yet."""
+    jurisdictions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Members of jurisdictions, where they are taken to be others than the atlas says: in a what-if only."""
 
 
 class Verdict(Protocol):

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from federation.contracts.driver import Capabilities, WorkloadState
 from federation.engine.cache import Cache
-from federation.engine.holding import Holding
+from federation.engine.holding import PREFERENCE_PARALLEL, Holding
 from federation.engine.judging import Judgement, Situation, Verdict
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
@@ -95,12 +95,14 @@ class Link(Protocol):
 
 @dataclass
 class Surroundings:
-    """Makes situations of what is stored and seen, and has them judged."""
+    """Makes situations of what is stored and seen, and has them judged. `returning`: how many services go back to a
+    preferred place at a time."""
 
     cache: Cache
     clock: Clock
     links: Mapping[str, Link]
     judgement: Judgement
+    returning: int = PREFERENCE_PARALLEL
 
     def judge(self, situation: Situation) -> Judged:
         """Judge freely first, then with those held that may not move now."""
@@ -110,7 +112,7 @@ class Surroundings:
             kept = {key: targets for key, targets in situation.fixed.items() if key not in released}
             situation = replace(situation, fixed=kept)
             wish = self.judgement(situation)
-        held, wake = Holding(self.cache, self.unstarted).held(situation, wish)
+        held, wake = Holding(self.cache, self.unstarted, self.returning).held(situation, wish)
         if all(held.get(Key(p.namespace, p.service), p.targets) == p.targets for p in wish.plan.placements):
             return Judged(wish, wish, situation, wake)
         situation = replace(situation, fixed={**situation.fixed, **held})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -17,7 +17,7 @@ from federation.intake.schemas import Schemas
 from federation.intake.sources import find_files, is_kustomization, read_documents
 from federation.intake.tree import Document
 from federation.intake.workloads import convert
-from federation.model.meta import Key, Resource
+from federation.model.meta import API_VERSION, Key, Resource
 from federation.model.microservice import Microservice
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.subcluster import Gateway, SubCluster
@@ -44,13 +44,15 @@ class Manifests:
     """What was read.
 
     `resources`: Roam's kinds, each once, in the order of the files, with a microservice where its workload stood;
-    `unattached`: Kubernetes objects that belong to no workload, as written; `notices` in the order of the files.
+    `unattached`: Kubernetes objects that belong to no workload, as written; `notices` in the order of the files;
+    `aside`: the documents of kinds that the caller reads itself, unchecked.
     """
 
     resources: tuple[Resource, ...] = ()
     unattached: tuple[dict[str, Any], ...] = ()
     notices: tuple[Notice, ...] = ()
     documents: Mapping[tuple[str, Key], Document] = field(default_factory=dict, repr=False)
+    aside: tuple[Document, ...] = ()
     reading: _Reading | None = field(default=None, repr=False)
 
     @property
@@ -117,17 +119,20 @@ def load(
     *,
     namespace: str = "default",
     stdin: IO[bytes] | IO[str] | None = None,
+    aside: Collection[str] = (),
 ) -> Manifests:
     """Read files, directories (their *.yaml, *.yml, *.json; not those below) and standard input (`-`).
 
-    Args: schemas, what plug-ins bring; namespace, for objects that name none; stdin, instead of the process's own.
+    Args: schemas, what plug-ins bring; namespace, for objects that name none; stdin, instead of the process's own;
+    aside, kinds of Roam's group that are no resources and that the caller reads itself.
     Roam's kinds are checked strictly; of Kubernetes' kinds what Roam reads is checked, and the rest is kept as it is.
 
     Raises: InvalidInputs with every fault of all files, each with file, line and field as far as there are any.
     """
     errors: list[InvalidInput] = []
     notices: list[Notice] = []
-    documents = _documents(paths, stdin, errors, notices)
+    found = _documents(paths, stdin, errors, notices)
+    documents = [document for document in found if _kind(document) not in aside]
     reading = _Reading(schemas, namespace, errors)
     for document in documents:
         reading.take(document)
@@ -136,7 +141,13 @@ def load(
         manifests = _combined(reading, notices, errors)
     if errors:
         raise InvalidInputs(_in_order(errors))
-    return manifests
+    return replace(manifests, aside=tuple(document for document in found if _kind(document) in aside))
+
+
+def _kind(document: Document) -> object:
+    """The kind of Roam's group that the document says it is."""
+    value = document.value
+    return value.get("kind") if isinstance(value, dict) and value.get("apiVersion") == API_VERSION else None
 
 
 def _in_order(errors: list[InvalidInput]) -> tuple[InvalidInput, ...]:

@@ -20,6 +20,8 @@ from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Pol
 from federation.model.subcluster import Gateway, GatewaySpec, SubCluster
 
 GROUP = API_VERSION.partition("/")[0]
+UNSTORED = {"Scenario": "roam simulate", "PolicyTest": "roam test"}
+"""Kinds that only a verb reads, by name."""
 
 
 def validate(value: Mapping[str, Any], schemas: Schemas, *, namespace: str = "default") -> Resource:
@@ -45,6 +47,9 @@ def check_resource(
         errors.append(
             spot.error(f"unknown apiVersion `{value.get('apiVersion')}`; write {API_VERSION}", ("apiVersion",))
         )
+        return None
+    if isinstance(kind, str) and kind in UNSTORED:
+        errors.append(spot.error(f"a {kind} is no resource: it is for `{UNSTORED[kind]}`", ("kind",)))
         return None
     if model is None:
         errors.append(

@@ -13,7 +13,7 @@ from federation.model.plan import Plan, PlannedCall, PlannedService, Violation
 from federation.planner.explain import Explainer, say, state_of
 from federation.planner.feasibility import UNFIT, draining, feasibility_reasons
 from federation.planner.ledger import DIGITS
-from federation.planner.obstacles import held_obstacles, obstacles, policy_reasons
+from federation.planner.obstacles import PASSING, held_obstacles, obstacles, policy_reasons, rule_reasons
 from federation.planner.request import PlanRequest
 from federation.planner.solve import solve
 from federation.planner.taints import delay_s, leaving_reasons
@@ -165,6 +165,13 @@ class Judgement:
             grace_s=min((reason.grace_s for reason in rules if reason.grace_s is not None), default=None),
             stop=any(reason.stop for reason in rules),
         )
+
+    def denials(self, key: Key, subcluster: str) -> tuple[Reason, ...]:
+        """Why a copy of the service may not be started there whatever the others do: rules, taints, what it needs, an
+        unknown price. Loss, a cordon and a drain are none, nor is room. Empty for what the plan does not know."""
+        found = self._find(key, subcluster)
+        reasons = () if found is None else rule_reasons(self.request, *found)
+        return tuple(reason for reason in reasons if reason.code not in PASSING)
 
     def rank(self, key: Key, subcluster: str) -> int:
         """The place in the service's order of preference, 0 the most preferred; 0 for what the plan does not know."""

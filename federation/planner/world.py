@@ -44,6 +44,8 @@ class World:
     migrations: tuple[Migration, ...] = ()
     moving: frozenset[Key] = frozenset()
     """Services with an open migration, beside those of `migrations`."""
+    jurisdictions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Members of jurisdictions, where they are taken to be others than the atlas says."""
 
 
 def build_view(world: World, engines: Sequence[PolicyEngine], places: Mapping[str, Place], now: float) -> FleetView:
@@ -71,6 +73,7 @@ def build_view(world: World, engines: Sequence[PolicyEngine], places: Mapping[st
         now=now,
         tolerations=tolerations(services, world.policies),
         tainted_since=tuple(tainted_since(world.placements.get(service.key)) for service in services),
+        jurisdictions=world.jurisdictions,
     )
 
 
