@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from hypothesis import strategies as st
 
 from federation.atlas.lookup import place_of
 from federation.model.meta import API_VERSION, Key
@@ -179,6 +180,19 @@ def random_problem(seed: int, services: int, subclusters: int, *, scarce=True, s
         spread={s: (rule,) for s in range(services) if spread and divided[s] and replicas[s] > 1},
         limits=(marked,) if hard and draw.random() < 0.5 else (),
     )
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+PROBLEMS = st.builds(
+    random_problem,
+    SEEDS,
+    st.integers(1, 24),
+    st.integers(1, 6),
+    scarce=st.booleans(),
+    spread=st.booleans(),
+    hard=st.booleans(),
+    running=st.booleans(),
+)
 
 
 def judge(problem: Problem, rows) -> float | None:

@@ -14,6 +14,8 @@ from planning import (
     BELGIUM,
     FLEET,
     FRANKFURT,
+    PROBLEMS,
+    SEEDS,
     VIRGINIA,
     brute_force,
     judge,
@@ -31,18 +33,6 @@ from federation.planner.explain import explain
 from federation.planner.options import Options
 from federation.planner.solve import solve
 from federation.planner.state import State
-
-SEEDS = st.integers(0, 2**32 - 1)
-PROBLEMS = st.builds(
-    random_problem,
-    SEEDS,
-    st.integers(1, 24),
-    st.integers(1, 6),
-    scarce=st.booleans(),
-    spread=st.booleans(),
-    hard=st.booleans(),
-    running=st.booleans(),
-)
 
 
 @given(PROBLEMS)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from planning import brute_force, judge, random_problem
+from planning import PROBLEMS, SEEDS, brute_force, judge, random_problem
 
 from federation.app import plan_request
 from federation.planner.dual import dual_bound
@@ -24,18 +24,6 @@ from federation.planner.state import State
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from fleets import fleet
-
-SEEDS = st.integers(0, 2**32 - 1)
-PROBLEMS = st.builds(
-    random_problem,
-    SEEDS,
-    st.integers(1, 24),
-    st.integers(1, 6),
-    scarce=st.booleans(),
-    spread=st.booleans(),
-    hard=st.booleans(),
-    running=st.booleans(),
-)
 
 
 def placed(problem: Problem, counts: np.ndarray) -> State:
