@@ -81,7 +81,9 @@ def _timestamp(value: object) -> float:
         seconds = math.nan
     if not _FIRST_TIME <= seconds <= _LAST_TIME:
         raise ValueError(f"{str(value)[:40]!r} is not a time; write RFC 3339 such as 2026-01-31T12:00:00Z")
-    return round(seconds, 6)  # as it is written, so that what is read again is the same
+    # As it is written, so that what is read again is the same; and never later than it was.
+    kept = round(seconds, 6)
+    return kept if kept <= seconds else round(kept - 1e-6, 6)
 
 
 def format_time(seconds: float) -> str:
