@@ -70,7 +70,7 @@ def test_a_dry_run_checks_all_and_writes_nothing(api: Served) -> None:
 
 def test_statuses_written_meanwhile_are_kept(api: Served) -> None:
     _results(api, a_microservice("cart"))
-    stopping = threading.Event()
+    stopping, written = threading.Event(), threading.Event()
 
     def controller() -> None:
         count = 0
@@ -80,6 +80,7 @@ def test_statuses_written_meanwhile_are_kept(api: Served) -> None:
             status = MicroserviceStatus(gateway_ports={"80": count})
             try:
                 api.store.write([Replace(stored.model_copy(update={"status": status}))], now=0.0)
+                written.set()
             except StaleWrite:
                 continue
 
@@ -90,9 +91,11 @@ def test_statuses_written_meanwhile_are_kept(api: Served) -> None:
             assert _results(api, a_microservice("cart", replicas=replicas)) == ["cart configured"]
             path = f"{BASE}/namespaces/shop/microservices/cart"
             assert api.patch(path, {"metadata": {"labels": {"n": str(replicas)}}}).code == 200
+        assert written.wait(20), "every write lost to the others"
+        assert _results(api, a_microservice("cart", replicas=12)) == ["cart configured"]
     finally:
         stopping.set()
         writer.join()
     found = api.store.get(Microservice, Key("shop", "cart"))
-    assert found.spec.replicas == 11
+    assert found.spec.replicas == 12
     assert found.status.gateway_ports["80"] > 0
