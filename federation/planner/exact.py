@@ -81,13 +81,7 @@ def _row_of(rows: Ints, option: int, blank: Ints) -> Ints:
 
 def _takes_part(state: State, service: int) -> bool:
     some = int(state.counts[service].sum())
-    return not 0 < some < int(state.problem.replicas[service]) and _option_count(state, service) <= MAX_OPTIONS
-
-
-def _option_count(state: State, service: int) -> int:
-    if state.options.listed[service]:
-        return len(state.options.of(service))
-    return int(state.problem.allowed[service].sum())
+    return not 0 < some < int(state.problem.replicas[service]) and state.options.count(service) <= MAX_OPTIONS
 
 
 def _rows(state: State, service: int) -> Ints:

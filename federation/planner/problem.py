@@ -57,6 +57,19 @@ class SpreadRule:
         return np.asarray(inside & ((sums > 0).sum(axis=1) >= self.min_domains) & (sums.max(axis=1) <= spare))
 
 
+    def holds_for(self, places: Ints, counts: Ints) -> Bools:
+        """[O] the same for options of `counts` [O, K] replicas in `places` [O, K]; a place of no replicas is none."""
+        some = counts > 0
+        where = np.where(some, self.domain[places], -1)
+        alike = (where[:, :, None] == where[:, None, :]) & some[:, :, None] & some[:, None, :]
+        sums = (alike * counts[:, None, :]).sum(axis=2)
+        earlier = np.tril(np.ones(alike.shape[1:], dtype=bool), -1)
+        domains = (some & ~(alike & earlier).any(axis=2)).sum(axis=1)
+        spare = self.max_share * counts.sum(axis=1) + TOLERANCE
+        inside = (where >= 0).sum(axis=1) == some.sum(axis=1)
+        return np.asarray(inside & (domains >= self.min_domains) & (sums.max(axis=1) <= spare))
+
+
 @dataclass(frozen=True, eq=False)
 class SpendLimit:
     """What the marked services may spend in the marked sub-clusters: `price` [S, C] for whole services, and the pair

@@ -36,7 +36,7 @@ def lacking(state: State) -> Bools:
     problem = state.problem
     short = (state.counts.sum(axis=1) < np.maximum(problem.replicas, 1)) & ~problem.fixed
     for service in np.flatnonzero(short).tolist():
-        short[service] = len(state.options.rows(service)) > 0
+        short[service] = state.options.count(service) > 0
     return np.asarray(short)
 
 

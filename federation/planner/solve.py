@@ -174,7 +174,7 @@ def _hoods(state: State, part: list[int]) -> list[list[int]]:
 def _solve_whole(state: State, *, all_proven: bool) -> bool:
     """Solve all services at once where that is small enough; whether the placement is then proven the best."""
     problem = state.problem
-    movable = [s for s in np.flatnonzero(~problem.fixed).tolist() if len(state.options.rows(s))]
+    movable = [s for s in np.flatnonzero(~problem.fixed).tolist() if state.options.count(s)]
     if all_proven or len(movable) > WHOLE_SERVICES:
         return False
     return solve_group(state, movable, WHOLE_NODES).proven

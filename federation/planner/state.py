@@ -9,11 +9,12 @@ there are any, else all of the callee's replicas by their share.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from federation.planner.options import Options
+from federation.planner.options import Options, Parts, parts_of
 from federation.planner.problem import TOLERANCE, Problem
 
 if TYPE_CHECKING:
@@ -58,25 +59,32 @@ class State:
 
     def option_costs(self, service: int, rows: Ints) -> Floats:
         """[O] what the service costs with each row [O, C] of counts, its calls and its callers' calls included."""
-        share = rows / np.maximum(rows.sum(axis=1), 1)[:, None]
-        cost = share @ self.cost_at[service]
-        several = (rows > 0).sum(axis=1) > 1
-        if not several.any():
+        return self.part_costs(service, parts_of(rows))
+
+    def part_costs(self, service: int, parts: Parts) -> Floats:
+        """[O] the same for options by their parts."""
+        problem, places, some = self.problem, parts.places, parts.counts > 0
+        share = parts.shares()
+        cost = (share * self.cost_at[service][places]).sum(axis=1)
+        if places.shape[1] == 1:
             return np.asarray(cost)
-        problem = self.problem
         stay = self.stay_usd[service]
         if stay:
             current = problem.current[service]
-            kept = np.minimum(rows, current).sum(axis=1) / max(min(current.sum(), problem.replicas[service]), 1)
-            alone = share @ self._kept_row(service)
+            most = max(min(int(current.sum()), int(problem.replicas[service])), 1)
+            kept = np.minimum(parts.counts, current[places]).sum(axis=1) / most
+            alone = (share * self._kept_row(service)[places]).sum(axis=1)
             cost = cost + stay * (alone - kept)
         calls = self._in[service]
         if len(calls):
             mass = problem.weight[:, calls] @ self.share[problem.caller[calls]]
-            near = rows > 0
             for term in range(len(problem.price)):
-                saved = mass[term] * (self.diagonal[term] - share @ problem.price[term].T)
-                cost = cost + np.where(near, saved, 0.0).sum(axis=1)
+                near = np.where(some, mass[term][places], 0.0)
+                cost = cost + (near * self.diagonal[term][places]).sum(axis=1)
+                for one in range(places.shape[1]):
+                    for other in range(places.shape[1]):
+                        far = problem.price[term][places[:, one], places[:, other]]
+                        cost -= near[:, one] * share[:, other] * far
         return np.asarray(cost)
 
     def _kept_row(self, service: int) -> Floats:
@@ -102,8 +110,13 @@ class State:
 
     def rows_fit(self, service: int, rows: Ints) -> Bools:
         """[O] whether the rows' replicas fit into what is left, the service's own use given back."""
-        more = (rows - self.counts[service])[:, :, None] * self.problem.demand[service]
-        return np.asarray(((more <= (self.slack + self._room)[None]) | (more <= 0)).all(axis=(1, 2)))
+        return self.parts_fit(service, parts_of(rows))
+
+    def parts_fit(self, service: int, parts: Parts) -> Bools:
+        """[O] the same for options by their parts."""
+        more = parts.counts - self.counts[service][parts.places]
+        need = more[:, :, None] * self.problem.demand[service]
+        return np.asarray(((need <= (self.slack + self._room)[parts.places]) | (need <= 0)).all(axis=(1, 2)))
 
     def rows_unblocked(self, service: int, rows: Ints) -> Bools:
         """[O] whether no call's hard limit is broken by the routes that each row leads to."""
@@ -164,19 +177,21 @@ class State:
     def best(self, service: int, below: float = np.inf) -> tuple[float, Ints] | None:
         """The cheapest option that may be taken now and costs less than `below`; ties go to the first option."""
         if self.options.listed[service]:
-            rows = self.options.of(service)
-            if not len(rows):
+            parts = self.options.parts(service)
+            if not len(parts):
                 return None
-            good = self.rows_fit(service, rows) & self.rows_unblocked(service, rows)
-            costs = np.where(good, self.option_costs(service, rows), np.inf)
+            good = self.parts_fit(service, parts)
+            if self._has_barriers:
+                good &= self.rows_unblocked(service, parts.rows(self.problem.shape[1]))
+            costs = np.where(good, self.part_costs(service, parts), np.inf)
         else:
             good = self.problem.allowed[service] & (self.blocked[service] == 0) & self.fits(np.array([service]))[0]
             costs = np.where(good, self.cost_at[service], np.inf)
-        for choice in np.argsort(costs, kind="stable"):
+        for choice in _ascending(costs):
             cost = float(costs[choice])
             if not cost < below:
                 return None
-            row = self.row(service, int(choice))
+            row = self.row(service, choice)
             if self.spend_allows(service, row):
                 return cost, row
         return None
@@ -184,7 +199,7 @@ class State:
     def row(self, service: int, choice: int) -> Ints:
         """The counts of the service's option of that number."""
         if self.options.listed[service]:
-            return np.asarray(self.options.of(service)[choice])
+            return self.options.parts(service).row(choice, self.counts.shape[1])
         row = np.zeros(self.counts.shape[1], dtype=np.int64)
         row[choice] = max(int(self.problem.replicas[service]), 1)
         return row
@@ -299,6 +314,12 @@ class _Caps:
         self.subclusters: Floats = np.array([x.subclusters for x in limits], dtype=np.float64).reshape(count, places)
         self.terms: Floats = np.array([x.terms for x in limits], dtype=np.float64).reshape(count, len(problem.price))
         self.most: Floats = np.array([x.max_usd_per_hour for x in limits], dtype=np.float64)
+
+
+def _ascending(costs: Floats) -> Iterator[int]:
+    """The options by their cost, ties by number; the first of them without sorting the others."""
+    yield int(np.argmin(costs))
+    yield from np.argsort(costs, kind="stable")[1:].tolist()
 
 
 def _shares(row: Ints) -> Floats:
