@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from federation.planner.prices import dense
 from federation.planner.problem import Problem
 from federation.planner.state import State
 
 if TYPE_CHECKING:
-    from federation.contracts.policy import Bools, Floats, Ints
+    from federation.contracts.policy import Bools, Floats
+
+
+SINGLE_PRECISION = 1e-6
+"""What rounding may add to a cost, of its size."""
 
 
 def star_bound(state: State) -> Floats:
@@ -29,30 +34,25 @@ def star_bound(state: State) -> Floats:
     least = np.where(allowed, problem.unary, np.inf)
     both = np.flatnonzero(placed[problem.caller] & placed[problem.callee])
     single = ~state.options.listed
-    for call in _chunks(both, problem.shape[1]):
-        caller, callee = problem.caller[call], problem.callee[call]
-        cost = np.einsum("ke,kcd->ecd", problem.weight[:, call], problem.price)
-        row = np.where(allowed[callee][:, None, :], cost, np.inf).min(axis=2)
-        column = np.where(allowed[caller][:, :, None], cost, np.inf).min(axis=1)
-        # The near-first routes of a divided callee are not a weighted mean of its places: only the least holds.
-        flat = np.where(allowed[callee], column, np.inf).min(axis=1)
-        column = np.where(single[callee][:, None], column, flat[:, None])
-        np.add.at(least, caller, 0.5 * row)
-        np.add.at(least, callee, 0.5 * column)
+    caller, callee = problem.caller[both], problem.callee[both]
+    weight = np.stack([problem.weight[:, both].T, np.zeros((len(both), len(problem.price)))], axis=1)
+    free = np.where(allowed, 0.0, np.inf)
+    row = dense.least(free[callee].T, None, weight, problem.price, to_first=True)
+    column = dense.least(free[caller].T, None, weight, problem.price, to_first=False)
+    # The near-first routes of a divided callee are not a weighted mean of its places: only the least holds.
+    flat = np.where(allowed[callee], column, np.inf).min(axis=1)
+    column = np.where(single[callee][:, None], column, flat[:, None])
+    exact = 1.0 - SINGLE_PRECISION
+    np.add.at(least, caller, 0.5 * exact * row)
+    np.add.at(least, callee, 0.5 * exact * column)
     result = np.zeros(len(placed))
     whole = placed & single
     result[whole] = least[whole].min(axis=1)
     for service in np.flatnonzero(placed & ~single).tolist():
-        rows = state.options.of(service)
-        share = rows / rows.sum(axis=1)[:, None]
+        parts = state.options.parts(service)
         finite = np.where(np.isfinite(least[service]), least[service], 0.0)
-        result[service] = (share @ finite).min()
+        result[service] = (parts.shares() * finite[parts.places]).sum(axis=1).min()
     return result
-
-
-def _chunks(calls: Ints, subclusters: int) -> list[Ints]:
-    step = max(1, (1 << 22) // max(subclusters**2, 1))
-    return [calls[start : start + step] for start in range(0, len(calls), step)]
 
 
 def slack_for_staying(problem: Problem, services: list[int]) -> float:

@@ -18,6 +18,8 @@ import numpy as np
 from federation.planner.problem import TOLERANCE, Problem, SpreadRule
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from federation.contracts.policy import Bools, Floats, Ints
 
 MAX_SETS = 8192
@@ -243,7 +245,7 @@ def _shortlist(places: Ints, size: int, rule: SpreadRule, price: Floats) -> Ints
 
 
 @lru_cache(maxsize=64)
-def _sets(count: int, size: int) -> Ints:
+def _sets(count: int, size: int) -> NDArray[np.int16]:
     """[N, size] all sets of that size out of so many things, in order."""
     made = np.array(list(combinations(range(count), size)), dtype=np.int16).reshape(-1, size)
     made.setflags(write=False)

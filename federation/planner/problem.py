@@ -56,7 +56,6 @@ class SpreadRule:
         inside = sums.sum(axis=1) == total
         return np.asarray(inside & ((sums > 0).sum(axis=1) >= self.min_domains) & (sums.max(axis=1) <= spare))
 
-
     def holds_for(self, places: Ints, counts: Ints) -> Bools:
         """[O] the same for options of `counts` [O, K] replicas in `places` [O, K]; a place of no replicas is none."""
         some = counts > 0

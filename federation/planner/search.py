@@ -62,7 +62,8 @@ def _standing(state: State) -> tuple[Ints, Ints]:
 def moves(state: State) -> int:
     """One service at a time to its best place, the largest saving first."""
     changed = 0
-    listed = np.flatnonzero(state.options.listed & ~state.problem.fixed & state.counts.any(axis=1)).tolist()
+    listed = state.options.listed & ~state.problem.fixed & state.counts.any(axis=1)
+    state.touched[:] = True
     for _ in range(ROUNDS):
         plain, place = _standing(state)
         now = state.cost_at[plain, place]
@@ -70,7 +71,10 @@ def moves(state: State) -> int:
         gain = now - there
         tempted = np.flatnonzero(gain > TOLERANCE * (1.0 + np.abs(now)))
         order = plain[tempted[np.argsort(-gain[tempted], kind="stable")]].tolist()
-        made = sum(_move(state, service) for service in [*order, *listed])
+        # Divided services are looked at again where something about them is new.
+        new = np.flatnonzero(listed & state.touched).tolist()
+        state.touched[:] = False
+        made = sum(_move(state, service) for service in [*order, *new])
         if not made:
             break
         changed += made

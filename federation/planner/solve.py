@@ -9,12 +9,12 @@ import numpy as np
 
 from federation.planner.bound import part_cost, slack_for_staying, star_bound
 from federation.planner.construct import construct, with_growth
-from federation.planner.dual import dual_bound
 from federation.planner.exact import solve_group
 from federation.planner.options import Options
 from federation.planner.preference import by_preference, climb, within_preference
+from federation.planner.prices.plan import Prices
 from federation.planner.problem import Problem
-from federation.planner.room import make_room
+from federation.planner.room import lacking, make_room
 from federation.planner.search import components, improve
 from federation.planner.state import State
 
@@ -38,8 +38,12 @@ LAST_PUTS = 1000
 """How often room is looked for at the end, and how many placements may be tried by force for it each time."""
 CLIMBS = 3
 """How often the cheapest placement within everybody's preference is looked for."""
-GOOD_GAP = 0.01
+GOOD_GAP = 0.001
 """A plan within this of its bound is not looked at any closer."""
+MANY = 100
+"""When so many services run nowhere yet, prices are asked first."""
+WORTH_MOVING = 0.002
+"""What a whole new plan has to save of all costs, where most things run already."""
 WHOLE_SERVICES = 18
 WHOLE_NODES = 30000
 """The same for the fleet's services all at once, when they are few and compete for room."""
@@ -81,8 +85,10 @@ def solve(problem: Problem, *, certify: bool = True) -> Solution:
 
 
 def _by_price(problem: Problem, certify: bool) -> tuple[Ints, float]:
-    state = construct(problem, Options(problem))
-    bound = _optimise(state, certify)
+    options = Options(problem)
+    prices = Prices(problem, options)
+    first = _planned_by_prices(prices) if _fresh(problem) >= MANY else None
+    state, bound = _optimise(construct(problem, options) if first is None else first, prices, certify)
     return state.counts, bound
 
 
@@ -90,13 +96,14 @@ def _in_order(problem: Problem, ranks: Ints, certify: bool) -> tuple[Ints, float
     """As far up the orders of preference as possible first, then by price."""
     preferring = by_preference(problem, ranks)
     state = construct(preferring, Options(preferring))
-    _optimise(state, certify=False)
+    _search(state)
     bound = 0.0
     for _ in range(CLIMBS):
         within = within_preference(problem, ranks, state.counts)
-        second = State(within, Options(within))
+        options = Options(within)
+        second = State(within, options)
         second.load(state.counts)
-        bound = _optimise(second, certify)
+        second, bound = _optimise(second, Prices(within, options), certify)
         state = State(problem, Options(problem))
         state.load(second.counts)
         if not climb(state, ranks):
@@ -104,8 +111,40 @@ def _in_order(problem: Problem, ranks: Ints, certify: bool) -> tuple[Ints, float
     return state.counts, bound
 
 
-def _optimise(state: State, certify: bool) -> float:
-    """Make the placement as cheap as can be found; returns a lower bound, USD per hour."""
+def _fresh(problem: Problem) -> int:
+    """How many services run nowhere yet."""
+    return int((~problem.held() & ~problem.fixed).sum())
+
+
+def _planned_by_prices(prices: Prices) -> State | None:
+    """A placement read off the prices, where it leaves nobody out and overruns no limit on spending."""
+    state = prices.plan()
+    improve(state)
+    if lacking(state).any() and make_room(state):
+        improve(state)
+    return None if lacking(state).any() or state.overspends() else state
+
+
+def _optimise(state: State, prices: Prices, certify: bool) -> tuple[State, float]:
+    """The placement made as cheap as can be found, and a lower bound, USD per hour."""
+    problem = state.problem
+    bound = _search(state)
+    fresh = _fresh(problem)
+    if (certify or fresh) and not prices.known and state.objective() > bound * (1.0 + GOOD_GAP):
+        other = _planned_by_prices(prices)
+        # What runs is not moved about for next to nothing.
+        least = 1.0 if fresh >= MANY else 1.0 - WORTH_MOVING
+        if other is not None:
+            least_bound = _search(other)
+            if lacking(state).any() or other.objective() < state.objective() * least:
+                state, bound = other, least_bound
+    if certify and state.objective() > bound * (1.0 + GOOD_GAP):
+        bound = max(bound, prices.bound(state, state.objective() / (1.0 + GOOD_GAP)))
+    return state, bound
+
+
+def _search(state: State) -> float:
+    """Make the placement as cheap as a search from where it is can; returns a quick lower bound, USD per hour."""
     problem = state.problem
     improve(state)
     if make_room(state):
@@ -119,10 +158,7 @@ def _optimise(state: State, certify: bool) -> float:
         if not make_room(state, LAST_PUTS):
             break
         whole = False
-    bound = _bound(state, parts, proven, whole=whole)
-    if certify and state.objective() > bound * (1.0 + GOOD_GAP):
-        bound = max(bound, dual_bound(state))
-    return bound
+    return _bound(state, parts, proven, whole=whole)
 
 
 def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, _Proof]:

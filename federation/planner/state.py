@@ -34,17 +34,19 @@ class State:
         self.spent: Floats = np.zeros(len(problem.limits))
         self._caps = _Caps(problem)
         self.stay_usd = problem.stay_usd()
-        self.cost_at: Floats = problem.unary + self.stay_usd[:, None] * (1.0 - self._kept_alone())
+        self.cost_at: Floats = problem.unary + self.stay_usd[:, None] * (1.0 - self.kept_alone())
         if problem.ordinal is not None:
             self.cost_at += problem.ordinal
         self.blocked: Ints = np.zeros((services, subclusters), dtype=np.int64)
+        self.touched: Bools = np.ones(services, dtype=bool)
+        """[S] whose neighbours were placed anew since a search last looked; for searches to set."""
         self.diagonal: Floats = np.einsum("kcc->kc", problem.price).copy()
         self._has_barriers = bool((problem.barrier >= 0).any())
         self._out = _incidence(problem.caller, services)
         self._in = _incidence(problem.callee, services)
         self._room = np.where(np.isfinite(problem.capacity), problem.capacity * TOLERANCE, 0.0)
 
-    def _kept_alone(self) -> Floats:
+    def kept_alone(self) -> Floats:
         """[S, C] the share of its replicas that stays if the whole service stood in c."""
         problem = self.problem
         total = np.minimum(problem.current.sum(axis=1), np.maximum(problem.replicas, 1))
@@ -152,6 +154,10 @@ class State:
         after = self.spent_with(service, row)
         return bool((after <= np.maximum(self._caps.most, self.spent) * (1.0 + TOLERANCE) + 1e-12).all())
 
+    def overspends(self) -> bool:
+        """Whether some spending limit is overrun."""
+        return bool((self.spent > self._caps.most * (1.0 + TOLERANCE) + 1e-12).any())
+
     def spent_with(self, service: int, row: Ints) -> Floats:
         """What each spending limit would count with the service so placed, all others where they are."""
         return self.spent + self._spend(service, _shares(row)) - self._spend(service, self.share[service])
@@ -255,9 +261,11 @@ class State:
         if len(into):
             change = self.routes(new) - self.routes(old)
             np.add.at(self.cost_at, problem.caller[into], problem.weight[:, into].T @ change)
+            self.touched[problem.caller[into]] = True
         if len(out):
             change = (new - old) @ problem.price
             np.add.at(self.cost_at, problem.callee[out], problem.weight[:, out].T @ change)
+            self.touched[problem.callee[out]] = True
         if self._has_barriers:
             self._block(service, old, -1)
             self._block(service, new, 1)
