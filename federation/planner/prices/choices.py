@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from federation.planner.problem import Problem
 
 
-FORBIDDEN = 1e6
-"""USD per hour: much, but finite, so that a bound stays a bound."""
 FREE_PLACES, SCARCE_PLACES = 8, 12
 """How many places without an end, and how many that fill up, are looked at for a service ..."""
 OPTIONS = 64
@@ -58,9 +56,11 @@ class Pairs:
 
 
 class Nodes:
-    """The services that take part, whole, with what they cost anywhere: `own` [N, C] (FORBIDDEN where it may not be),
-    `demand` [N, R] of all replicas. `plain` [N]: takes any one place; the others take one of their options.
-    `capacity` [C, R] is what those that are held leave."""
+    """The services that take part, whole, with what they cost anywhere: `own` [N, C], `allowed` [N, C], `demand` [N, R]
+    of all replicas. `plain` [N]: takes any one place; the others take one of their options. `capacity` [C, R] is what
+    those that are held leave. `forbidden`: what is counted for what is not allowed, USD per hour; more than all
+    together cost, but not so much more that single precision could not tell their costs beside it. No place counts
+    for more: a bound stays a bound."""
 
     def __init__(self, state: State, services: Ints, *, staying: bool = False):
         """`staying`: whether what a move has to be worth counts as a cost of moving."""
@@ -70,11 +70,10 @@ class Nodes:
         self.replicas: Ints = np.maximum(problem.replicas[services], 1)
         self.plain: Bools = ~self.options.listed[services]
         self.held: Bools = problem.fixed[services]
-        allowed = problem.allowed[services] | ~self.plain[:, None]
+        self.allowed: Bools = problem.allowed[services] | ~self.plain[:, None]
         own = problem.unary[services]
         if staying:
             own = own + state.stay_usd[services, None] * (1.0 - state.kept_alone()[services])
-        self.own: Floats = np.where(allowed, own, FORBIDDEN)
         self.demand: Floats = problem.demand[services] * self.replicas[:, None]
         self.demand[self.held] = 0.0
         held = problem.fixed
@@ -83,6 +82,11 @@ class Nodes:
         self.scarce: Ints = np.flatnonzero(np.isfinite(self.capacity).any(axis=1))
         """[Q] the places where something ends."""
         self.pairs = Pairs(problem, services, self.held)
+        cheapest = np.where(self.allowed, own, np.inf).min(axis=1)
+        calls = float((self.pairs.weight.sum(axis=(0, 1)) * problem.price.max(axis=(1, 2), initial=0.0)).sum())
+        self.forbidden = max(4.0 * float(cheapest.sum()) + calls, 1e-6)
+        most = cheapest[:, None] + self.forbidden
+        self.own: Floats = np.where(self.allowed, np.minimum(own, most), most)
 
     def __len__(self) -> int:
         return len(self.services)
@@ -122,7 +126,7 @@ def choose(nodes: Nodes, cost: Floats) -> tuple[Ints, dict[int, Ints]]:
     ending = _cheapest(cost[plain], nodes.scarce, cost.shape[1] if few else SCARCE_PLACES, SCARCE_PLACES // 2)
     places = np.sort(np.concatenate([free, ending], axis=1), axis=1)
     label = np.full((len(nodes), places.shape[1]), -1, dtype=np.int64)
-    label[plain] = np.where(nodes.own[plain[:, None], places] < FORBIDDEN, places, -1)
+    label[plain] = np.where(nodes.allowed[plain[:, None], places], places, -1)
     which = {}
     divided = np.flatnonzero(~nodes.plain).tolist()
     options = min(max(OPTIONS, FEW // max(len(divided), 1)), MOST_OPTIONS)

@@ -24,7 +24,8 @@ KEEP_NEAR = 1.0
 
 
 def decode(messages: Messages, softness: float = HARDEST) -> Ints:
-    """[N, C] counts of every node of the network. Limits on room may be overrun a little. Deterministic."""
+    """[N, C] counts of every node of the network; zeros for one that may stand nowhere. Limits on room may be overrun a
+    little, and where no choice keeps the limits on calls, these too. Deterministic."""
     network = messages.network
     tracker = _Tracker(messages)
     labels: list[Ints] = []
@@ -85,7 +86,8 @@ def _counts(network: Network, labels: list[Ints]) -> Ints:
     for group, chosen in zip(network.groups, labels, strict=True):
         if group.plain:
             place = np.take_along_axis(group.place, chosen[None], axis=0)[0]
-            counts[group.nodes, place] = nodes.replicas[group.nodes]
+            open_ = np.take_along_axis(group.own, chosen[None], axis=0)[0] < nodes.forbidden
+            counts[group.nodes[open_], place[open_]] = nodes.replicas[group.nodes[open_]]
             continue
         for node, label in zip(group.nodes.tolist(), chosen.tolist(), strict=True):
             parts = nodes.options.parts(int(nodes.services[node]))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from federation.planner.prices.choices import FORBIDDEN
 from federation.planner.prices.dense import least
 from federation.planner.prices.messages import Messages
 from federation.planner.prices.network import Batch
@@ -28,7 +27,7 @@ class Full:
     def __init__(self, messages: Messages):
         network = self._network = messages.network
         nodes = self._nodes = network.nodes
-        self._price = messages.price
+        self._price, self._most = messages.price, nodes.forbidden
         self._alone: Floats = nodes.own.copy()
         self._alone[:, network.scarce] += nodes.demand @ messages.price.T
         self.cost: Floats = self._alone
@@ -109,13 +108,13 @@ class Full:
             kept -= second.given[:, batch.slots[1]]
             if second.plain:
                 place = second.place[:, batch.ends[1]]
-                self._back[id(batch)] = level(self._least(batch, kept, place, to_first=True))[0]
+                self._back[id(batch)] = level(self._least(batch, kept, place, to_first=True), self._most)[0]
                 continue
             for position, (pair, node) in enumerate(zip(batch.pairs.tolist(), self._ends(batch)[1], strict=True)):
                 star = self.stars[int(node)]
                 cost = star.rows.pair_cost(self._weight[id(batch)][position])
                 message = (cost + kept[: len(cost), position, None]).min(axis=0)
-                self._given[pair] = level(message[None])[0][0]
+                self._given[pair] = level(message[None], self._most)[0][0]
 
     def sweep(self) -> None:
         """Once through all groups and back. Divided nodes are looked at by their close options only."""
@@ -155,7 +154,7 @@ class Full:
                     continue
                 one, other = self._ends(batch)
                 kept = self.cost[one] * self._on[one, None] - self._back[id(batch)]
-                message, low = level(self._least(batch, kept.T, None, to_first=False))
+                message, low = level(self._least(batch, kept.T, None, to_first=False), self._most)
                 total += float(low.sum(dtype=np.float64))
                 self._ahead[id(batch)] = message
                 np.add.at(self.cost, other, message)
@@ -214,12 +213,12 @@ class Full:
             for batch in network.back[number]:
                 one, other = self._ends(batch)
                 kept = cost[other] * self._handed[other, None] - self._ahead[id(batch)]
-                message = level(self._least(batch, kept.T, None, to_first=True))[0]
+                message = level(self._least(batch, kept.T, None, to_first=True), self._most)[0]
                 self._back[id(batch)] = message
                 np.add.at(cost, one, message)
 
     def _give(self, pair: int, other: int, cost: Singles, costs: Floats) -> None:
-        message = level(cost.min(axis=0)[None])[0][0]
+        message = level(cost.min(axis=0)[None], self._most)[0][0]
         self._given[pair] = message
         costs[other] += message
 
@@ -237,7 +236,7 @@ class Full:
             for way, barrier in limits:
                 forbidden = self._nodes.problem.forbidden[barrier]
                 turned = bool(self._network.turned[pair])
-                cost = np.where(forbidden if (way == 0) != turned else forbidden.T, FORBIDDEN, cost)
+                cost = np.where(forbidden if (way == 0) != turned else forbidden.T, self._most, cost)
             cost = cost if to_first else cost.T
             where = np.arange(len(cost)) if label is None else label[:, position]
             result[position] = (cost[:, where] + kept[:, position]).min(axis=1)

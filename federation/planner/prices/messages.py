@@ -7,11 +7,10 @@ Source: V. Kolmogorov, "Convergent tree-reweighted message passing for energy mi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from federation.planner.prices.choices import FORBIDDEN
 from federation.planner.prices.network import Group, Network
 
 if TYPE_CHECKING:
@@ -38,10 +37,13 @@ class Messages:
 
     def belief(self, number: int) -> Singles:
         """[L, n] of one group, by the messages as they are."""
+        return self._believed(number, np.float32)
+
+    def _believed(self, number: int, precision: type[np.floating[Any]]) -> Singles:
         group = self.network.groups[number]
-        belief = group.own + self.pay(group)
+        belief = group.own.astype(precision) + self.pay(group)
         if len(group.starts):
-            belief[:, : len(group.starts)] += np.add.reduceat(group.given, group.starts, axis=1)
+            belief[:, : len(group.starts)] += np.add.reduceat(group.given, group.starts, axis=1, dtype=precision)
         return np.asarray(belief)
 
     def sweep(self) -> None:
@@ -63,7 +65,7 @@ class Messages:
             both = kept[:, None] if forward else kept[None]
             message = (both + batch.cost).min(axis=0 if forward else 1)
             message -= message.min(axis=0)
-            np.minimum(message, FORBIDDEN, out=message)
+            np.minimum(message, network.nodes.forbidden, out=message)
             network.groups[batch.second if forward else batch.first].given[:, batch.slots[other]] = message
 
     def bound(self) -> float:
@@ -71,7 +73,7 @@ class Messages:
         network = self.network
         finite = np.isfinite(network.capacity)
         total = -float((self.price[finite] * network.capacity[finite]).sum())
-        beliefs = [self.belief(number).astype(np.float64) for number in range(len(network.groups))]
+        beliefs = [self._believed(number, np.float64) for number in range(len(network.groups))]
         for group, belief in zip(network.groups, beliefs, strict=True):
             left = 1.0 - group.behind * group.handed.astype(np.float64)
             total += float((left * belief.min(axis=0)).sum())

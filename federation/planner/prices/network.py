@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from federation.planner.prices.choices import FORBIDDEN, Nodes, broken
+from federation.planner.prices.choices import Nodes, broken
 from federation.planner.prices.order import colours, levels
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Network:
     def complete(self) -> bool:
         """Whether nobody has a choice that is not looked at."""
         nodes = self.nodes
-        open_ = (nodes.own[nodes.plain] < FORBIDDEN).sum(axis=1)
+        open_ = nodes.allowed[nodes.plain].sum(axis=1)
         looked_at = (self.label[nodes.plain] >= 0).sum(axis=1)
         parts = [(len(which), nodes.options.count(int(nodes.services[node]))) for node, which in self.which.items()]
         return bool((open_ == looked_at).all()) and all(few == every for few, every in parts)
@@ -108,7 +108,7 @@ class Network:
         if plain:
             label = self.label[mine].T
             place = np.maximum(label, 0)
-            own = np.where(label >= 0, nodes.own[mine[None], place], FORBIDDEN)
+            own = np.where(label >= 0, nodes.own[mine[None], place], 2.0 * nodes.forbidden)
             scarce = np.where(label >= 0, self._number[place], len(self.scarce))
             nothing = np.zeros((0, len(mine), 1), dtype=np.float32)
             places, share, part = nothing.astype(np.int64), nothing, nothing
@@ -116,7 +116,7 @@ class Network:
             place = scarce = np.zeros((0, len(mine)), dtype=np.int64)
             own, places, share, part = self._divided(mine)
         cheap = np.sort(own, axis=0)[:TYPICAL]
-        open_ = cheap < FORBIDDEN / 2
+        open_ = cheap < nodes.forbidden
         scale = np.maximum(np.where(open_, cheap, 0.0).sum(axis=0) / np.maximum(open_.sum(axis=0), 1), 1e-9)
         ahead = np.bincount(self._ends[0], minlength=self.count)[mine]
         behind = np.bincount(self._ends[1], minlength=self.count)[mine]
@@ -145,7 +145,7 @@ class Network:
         parts = [nodes.options.parts(int(nodes.services[node])).take(self.which[node]) for node in mine.tolist()]
         shape = (max(map(len, parts)), len(mine), max(each.places.shape[1] for each in parts))
         places, share = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.float32)
-        own = np.full(shape[:2], FORBIDDEN)
+        own = np.full(shape[:2], 2.0 * nodes.forbidden)
         for position, (node, each) in enumerate(zip(mine.tolist(), parts, strict=True)):
             size = (slice(len(each)), position, slice(each.places.shape[1]))
             places[size], share[size] = each.places, each.shares()
@@ -202,7 +202,7 @@ class Network:
                 caller_end = way if not self.turned[pair] else 1 - way
                 where = [self._where(groups[end], int(ends[end][position])) for end in (caller_end, 1 - caller_end)]
                 bad = broken(self.nodes.problem.forbidden[barrier], *where)
-                result[:, :, position][bad if caller_end == 0 else bad.T] = FORBIDDEN
+                result[:, :, position][bad if caller_end == 0 else bad.T] = self.nodes.forbidden
         return result
 
     def _where(self, group: int, position: int) -> Bools:

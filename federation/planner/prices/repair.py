@@ -23,6 +23,7 @@ def mend(state: State, pay: Floats) -> None:
 
     Args: pay [S, C], what each service pays for scarce room wherever it stands."""
     problem = state.problem
+    _unblock(state)
     room = np.where(np.isfinite(problem.capacity), problem.capacity * TOLERANCE, 0.0)
     for _ in range(ROUNDS):
         over = np.flatnonzero((state.slack + room < 0).any(axis=1)).tolist()
@@ -31,6 +32,24 @@ def mend(state: State, pay: Floats) -> None:
         for place in over:
             if not _relieve(state, pay, place, room[place]):
                 _take_out(state, place, room[place])
+
+
+def _unblock(state: State) -> None:
+    """Take out who stands where a limit on its calls forbids it, each back to its best place if there is one."""
+    problem = state.problem
+    if not (problem.barrier >= 0).any():
+        return
+    tied = np.unique(np.concatenate([ends[problem.barrier >= 0] for ends in (problem.caller, problem.callee)]))
+    blank = np.zeros(problem.shape[1], dtype=np.int64)
+    out = []
+    for service in tied[~problem.fixed[tied]].tolist():
+        if state.placed(service) and not state.rows_unblocked(service, state.counts[service][None])[0]:
+            state.put(service, blank)
+            out.append(service)
+    for service in out:
+        found = state.best(service)
+        if found is not None:
+            state.put(service, found[1])
 
 
 def _relieve(state: State, pay: Floats, place: int, room: Floats) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from federation.planner.options import Parts
-from federation.planner.prices.choices import FORBIDDEN, Nodes
+from federation.planner.prices.choices import Nodes
 
 if TYPE_CHECKING:
     from federation.contracts.policy import Floats, Ints
@@ -205,7 +205,7 @@ def _best_ones(parts: Parts, order: Ints) -> Ints:
     return np.union1d(first, order[at[named >= 0] // places.shape[1]])
 
 
-def level(message: Singles) -> tuple[Singles, Singles]:
-    """The messages [e, C], the least of each taken off, and these [e]."""
+def level(message: Singles, most: float) -> tuple[Singles, Singles]:
+    """The messages [e, C], the least of each taken off, and these [e]; none is more than `most`."""
     least = message.min(axis=1)
-    return np.minimum(message - least[:, None], FORBIDDEN), least
+    return np.minimum(message - least[:, None], most), least
