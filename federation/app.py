@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from federation.atlas.places import Place
+    from federation.atlas.prices import Prices
     from federation.contracts.driver import Provider, SubClusterDriver
     from federation.contracts.gateway import Gateway as GatewayHandle
     from federation.contracts.gateway import GatewayPlugin
@@ -147,6 +148,7 @@ def judge(situation: Situation) -> Judgement:
             situation.now,
             images=_images(situation.subclusters),
             fixed=situation.fixed,
+            prices=_prices(situation.subclusters),
         ),
         certify=False,
     )
@@ -194,7 +196,7 @@ def plan_request(
         tuple(each for each in everything if isinstance(each, Migration)),
     )
     places, images = _places(subclusters), _images(subclusters)
-    request = prepare(world, policy_engines(), places, now, images=images, fixed=held)
+    request = prepare(world, policy_engines(), places, now, images=images, fixed=held, prices=_prices(subclusters))
     found = request.conflicts
     if found:
         lines = sorted({f"{key}: {message}" for key, messages in found.items() for message in messages})
@@ -206,6 +208,14 @@ def _places(subclusters: Iterable[SubCluster]) -> dict[str, Place]:
     from federation.atlas.lookup import place_of
 
     return {each.metadata.name: place_of(each.spec, provider(each.spec.provider).cloud) for each in subclusters}
+
+
+def _prices(subclusters: Iterable[SubCluster]) -> Prices | None:
+    """The price file, where machines are bought at all: it takes a moment to read, once."""
+    from federation.atlas.machines import is_sold
+    from federation.atlas.prices import bundled
+
+    return bundled() if any(is_sold(each) for each in subclusters) else None
 
 
 def _images(subclusters: Iterable[SubCluster]) -> dict[str, bool]:

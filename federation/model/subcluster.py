@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from federation.model.meta import Condition, LabelKey, LabelValue, Name, PortNumber, Resource, Timestamp, Value
 from federation.model.offers import Offer
 from federation.model.overrides import Overrides
-from federation.model.quantity import Duration, Quantity, Usd
+from federation.model.quantity import Duration, Quantity, Usd, parse_quantity
 
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2."""
@@ -34,6 +34,34 @@ class Pricing(Value):
 
     cpu_hour: Usd | None = None
     memory_gib_hour: Annotated[Usd | None, Field(alias="memoryGiBHour")] = None
+
+
+class InstanceType(Value):
+    """A type of machine that is bought whole. `cpu` and `memory`: its size, where the atlas does not know the type.
+    `hourly` and `spot_hourly`: its price, where no provider quotes it; unset is the price file's, or unknown."""
+
+    type: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$")]
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    hourly: Annotated[Usd, Field(gt=0)] | None = None
+    spot_hourly: Annotated[Usd, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_size_or_none(self) -> InstanceType:
+        if (self.cpu is None) != (self.memory is None):
+            raise ValueError("cpu and memory go together: state both, or neither where the atlas knows the type")
+        for size in (self.cpu, self.memory):
+            if size is not None and parse_quantity(size) == 0:
+                raise ValueError("a machine has more than 0 cpu and memory")
+        return self
+
+
+def _each_once(types: tuple[InstanceType, ...]) -> tuple[InstanceType, ...]:
+    names = [each.type for each in types]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is there twice; name each instance type once")
+    return types
 
 
 class Capacity(Value):
@@ -71,8 +99,10 @@ class Detection(Value):
 
 
 class SubClusterSpec(Value):
-    """What the platform team says of a sub-cluster. `connection` follows the provider's own schema. `unschedulable`: no
-    new work (cordon); `drain`: that, and what runs there moves away in waves."""
+    """What the platform team says of a sub-cluster. `connection` follows the provider's own schema. `instances`: the
+    types of machines that are bought there, whole; empty where cores and memory are had in any division, or where the
+    driver offers machines and all of them may be bought. `unschedulable`: no new work (cordon); `drain`: that, and what
+    runs there moves away in waves."""
 
     provider: str
     region: str | None = None
@@ -86,6 +116,7 @@ class SubClusterSpec(Value):
     overrides: Overrides = Overrides()
     attestations: tuple[str, ...] = ()
     pricing: Pricing = Pricing()
+    instances: Annotated[tuple[InstanceType, ...], Field(max_length=1000), AfterValidator(_each_once)] = ()
     unschedulable: bool = False
     drain: Drain | None = None
 

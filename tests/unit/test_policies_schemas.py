@@ -42,7 +42,7 @@ REFUSED = [
     ("locality", {"with": ["Cart"]}, "namespace/name"),
     ("locality", {"with": ["a"], "apart": ["a"]}, "cannot be both"),
     ("locality", {"beside": ["a"], "withs": ["a"]}, "Extra inputs"),
-    ("cost", {}, "Field required"),
+    ("cost", {}, "says nothing; give maxHourly, spot or both"),
     ("cost", {"maxHourly": "12 EUR"}, "US dollars"),
     ("cost", {"maxHourly": 0}, "greater than 0"),
     ("cost", {"maxHourly": -3}, "is not an amount"),
