@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from federation.engine.judging import Situation
     from federation.intake.schemas import Schemas
     from federation.model.meta import Key, Resource
+    from federation.model.offers import Offer
     from federation.model.placement import Target
     from federation.model.subcluster import Gateway, SubCluster
     from federation.planner.decide import Judgement
@@ -216,6 +217,13 @@ def _prices(subclusters: Iterable[SubCluster]) -> Prices | None:
     from federation.atlas.prices import bundled
 
     return bundled() if any(is_sold(each) for each in subclusters) else None
+
+
+def machines_sold(subcluster: SubCluster) -> tuple[Offer, ...]:
+    """The machines that are bought whole there, with what they cost by whom; none where capacity is divisible."""
+    from federation.atlas.machines import machines_of
+
+    return machines_of(subcluster, _places((subcluster,))[subcluster.metadata.name], _prices((subcluster,)))
 
 
 def _images(subclusters: Iterable[SubCluster]) -> dict[str, bool]:

@@ -50,7 +50,7 @@ def is_sold(subcluster: SubCluster) -> bool:
 
 
 def check_instances(spec: SubClusterSpec, place: Place) -> None:
-    """Raises: InvalidInput (field `spec.instances[n].type`) for a type that the cloud does not have, or whose size
+    """Raises: InvalidInput (field `spec.instances.N.type`) for a type that the cloud does not have, or whose size
     nobody states."""
     for index, each in enumerate(spec.instances):
         if each.cpu is not None and each.memory is not None:
@@ -65,7 +65,7 @@ def check_instances(spec: SubClusterSpec, place: Place) -> None:
             close = suggestion(each.type, known)
             hint = f"{close} Else {remedy}" if close.startswith("did") else remedy
             text = f"unknown instance type {each.type!r} of {place.cloud}; {hint}"
-        raise InvalidInput(text, field=f"spec.instances[{index}].type")
+        raise InvalidInput(text, field=f"spec.instances.{index}.type")
 
 
 def _machine(

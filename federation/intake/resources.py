@@ -103,7 +103,8 @@ def _check_place(resource: SubCluster, schemas: Schemas, spot: Spot, errors: lis
     try:
         check_instances(resource.spec, place_of(resource.spec, schemas.clouds.get(resource.spec.provider)))
     except InvalidInput as error:
-        errors.append(spot.error(error.message, tuple((error.field or "spec").split("."))))
+        steps = (error.field or "spec").split(".")
+        errors.append(spot.error(error.message, tuple(int(step) if step.isdigit() else step for step in steps)))
 
 
 def _check_connection(

@@ -42,6 +42,11 @@ class Offer(Value):
         """Whether the price is older than its limit. Args: now, seconds since 1970."""
         return self.as_of is not None and now - self.as_of > PRICE_LIMIT_S
 
+    def at_times(self, factor: float) -> Offer:
+        """The same machine at `factor` times its prices, > 0; an unknown one stays unknown."""
+        prices = {name: getattr(self, name) for name in ("usd_per_hour", "spot_usd_per_hour")}
+        return self.model_copy(update={name: usd * factor for name, usd in prices.items() if usd is not None})
+
 
 def divisible(offers: Iterable[Offer]) -> tuple[Offer, ...]:
     """Those that can be taken in any division, in order."""
