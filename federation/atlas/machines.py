@@ -85,9 +85,16 @@ def _machine(
         usd_per_hour=on_demand.usd_per_hour if on_demand else None,
         spot_usd_per_hour=spot.usd_per_hour if spot else None,
         doubt="; ".join(dict.fromkeys(one.doubt for one in known if one.doubt)),
-        origin=", ".join(dict.fromkeys(one.origin for one in known if one.origin)),
+        origin=_origins(on_demand, spot),
         as_of=min(times, default=None),
     )
+
+
+def _origins(on_demand: _Known | None, spot: _Known | None) -> str:
+    known = on_demand or spot
+    if known is None:
+        return ""
+    return known.origin if spot is None or spot.origin == known.origin else f"{known.origin}, spot by {spot.origin}"
 
 
 def _size(offered: Offer | None, stated: InstanceType | None, place: Place, name: str) -> tuple[float, float] | None:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from federation.atlas import data
 from federation.errors import InvalidInput
 
-ORIGIN = "the price file of Apache Libcloud"
+ORIGIN = "libcloud's price file"
 FAR_OFF = 10.0
 """A price so many times its neighbours', or such a part of theirs, is taken for a mistake."""
 _FEWEST = 3

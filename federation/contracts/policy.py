@@ -58,7 +58,8 @@ class FleetView:
     `capacity_*` [C]; `cpu_hour_usd` and `memory_gib_hour_usd` [C] the price there, NaN where unknown. `jurisdictions`:
     members of those that are taken to be others than the atlas says (see `atlas.lookup.members`). `machines[c]`: the
     types of machines that are bought whole in c, ordered by name; none where cores and memory are had in any division
-    (or, left out, nowhere)."""
+    (or, left out, nowhere). `parts` [S]: in how many sub-clusters each service has to run at least, as far as that is
+    known yet; None: in one."""
 
     subclusters: tuple[SubCluster, ...]
     places: tuple[Place, ...]
@@ -77,6 +78,7 @@ class FleetView:
     tainted_since: tuple[Mapping[str, float], ...]
     jurisdictions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     machines: tuple[tuple[Offer, ...], ...] = ()
+    parts: Ints | None = None
 
     def keys(self) -> tuple[Key, ...]:
         """The services' keys, in order."""

@@ -36,6 +36,12 @@ class Pricing(Value):
     memory_gib_hour: Annotated[Usd | None, Field(alias="memoryGiBHour")] = None
 
 
+def _not_free(usd: float) -> float:
+    if usd == 0:
+        raise ValueError("0 is no price of a machine; leave it out where it is unknown")
+    return usd
+
+
 class InstanceType(Value):
     """A type of machine that is bought whole. `cpu` and `memory`: its size, where the atlas does not know the type.
     `hourly` and `spot_hourly`: its price, where no provider quotes it; unset is the price file's, or unknown."""
@@ -43,8 +49,8 @@ class InstanceType(Value):
     type: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$")]
     cpu: Quantity | None = None
     memory: Quantity | None = None
-    hourly: Annotated[Usd, Field(gt=0)] | None = None
-    spot_hourly: Annotated[Usd, Field(gt=0)] | None = None
+    hourly: Annotated[Usd, AfterValidator(_not_free)] | None = None
+    spot_hourly: Annotated[Usd, AfterValidator(_not_free)] | None = None
 
     @model_validator(mode="after")
     def _has_a_size_or_none(self) -> InstanceType:

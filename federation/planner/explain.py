@@ -162,15 +162,14 @@ class Explainer:
         return [f"in {', '.join(names)}: {text}" if several else text for text, names in found.items()]
 
     def _bought(self, service: int) -> list[str]:
-        """What its price is the price of. In several places a part of the replicas pays its part of the price that all
-        of them would have there."""
+        """What its price is the price of, by place where there are several."""
         counts = self.state.counts[service]
         columns = np.flatnonzero(counts).tolist()
         if len(columns) == 1:
             return list(self._notes(service, columns[0]))
         return [
             f"in {self.request.view.subclusters[column].metadata.name}: {counts[column]} of {counts.sum()} replicas, "
-            f"at their part of a price that {text}"
+            f"at a price that {text}"
             for column in columns
             for text in self._notes(service, column)
         ]

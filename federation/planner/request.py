@@ -15,6 +15,7 @@ from federation.contracts.policy import FleetView, Opinion, PairLimit, PolicyEng
 from federation.model.meta import Key
 from federation.model.placement import Target
 from federation.planner.feasibility import infeasible, runs_images, runs_there
+from federation.planner.parts import ask
 from federation.planner.problem import Problem, SpendLimit, SpreadRule
 from federation.planner.taints import avoidance
 from federation.planner.ties import all_ties, contradictions, forbidden_pairs
@@ -151,8 +152,7 @@ def prepare(
     place.
     Raises: InvalidInputs for policies that no engine understands."""
     ordered = tuple(sorted(engines, key=lambda engine: engine.name))
-    view = build_view(world, ordered, places, now, prices)
-    opinions = tuple(engine.opine(view) for engine in ordered)
+    view, opinions = ask(build_view(world, ordered, places, now, prices), ordered)
     able = np.array([runs_images(each, images or {}) for each in view.subclusters], dtype=bool)
     reserved = _reserved(world, view)
     moving = world.moving | {Key(m.metadata.namespace, m.spec.service) for m in world.migrations if m.open}

@@ -53,10 +53,11 @@ class CostEngine:
 
     def opine(self, view: FleetView) -> Opinion:
         """`compute`: replicas * (cores * core price + GiB * GiB price); where whole machines are bought, the cheapest
-        mix of them that holds all replicas, of which a part of the replicas pays its part. NaN where a price is
-        unknown, denied where no machine is large enough for a replica.
+        mix of them that holds the replicas. NaN where a price is unknown, denied where no machine is large enough for
+        a replica. Of a service that has to be divided, the mix is that of one of as many equal parts; so a part that is
+        as large costs just what it buys, one that is smaller that much less, and the whole that many times as much.
         `transfer`: GiB per hour of a call times what a GiB costs from the caller's place to the callee's."""
-        replicas = np.array([service.spec.replicas for service in view.services], dtype=np.float64)
+        replicas = _replicas(view)
         cores, memory = replicas * view.cpu_cores, replicas * view.memory_bytes / GIB
         compute = np.outer(cores, view.cpu_hour_usd) + np.outer(memory, view.memory_gib_hour_usd)
         transfer = PairTerm(
@@ -85,12 +86,15 @@ class CostEngine:
             largest = max(machines, key=lambda one: (one.cpu_cores, one.memory_bytes, one.instance_type))
             text = f"no instance type there holds a replica of {_size(cores, memory)}; the largest is {_named(largest)}"
             return (Reason("NoInstanceFits", "without a large enough instance type", text, "spec.instances"),)
-        replicas = view.services[service].spec.replicas
+        whole = view.services[service].spec.replicas
+        replicas = whole if view.parts is None else -(-whole // int(view.parts[service]))
         share = strongest(view.sections[self.name][service], _share) if view.sections.get(self.name) else None
         bought = _purchase(_Same(machines), cores, memory, replicas, _at_spot(share, replicas))
         if not bought:
             return ()
         text = f"buys {' + '.join(_words(one) for one in bought)}"
+        if replicas < whole:
+            text += f" for {replicas} replica{'s' if replicas > 1 else ''}"
         marks = _marks(bought, view.now)
         return (Reason("Instances", "", f"{text} ({'; '.join(marks)})" if marks else text, note=True),)
 
@@ -109,12 +113,16 @@ def _share(section: Section) -> float | None:
     return _section(section).spot
 
 
-def _spot(view: FleetView) -> Ints:
-    """[S] how many replicas of each service may run on machines at spot prices."""
+def _replicas(view: FleetView) -> Ints:
+    return np.array([service.spec.replicas for service in view.services], dtype=np.int64)
+
+
+def _spot(view: FleetView, replicas: Ints) -> Ints:
+    """[S] how many of so many replicas of each service may run on machines at spot prices."""
     found = np.zeros(len(view.services), dtype=np.int64)
     for sections, services in grouped(view, CostEngine.name):
         share = strongest(sections, _share)
-        found[list(services)] = [_at_spot(share, view.services[service].spec.replicas) for service in services]
+        found[list(services)] = [_at_spot(share, int(replicas[service])) for service in services]
     return found
 
 
@@ -127,8 +135,10 @@ def _machines(view: FleetView, columns: list[int]) -> tuple[Floats, Bools]:
     """[S, columns] what the cheapest machines cost, NaN where no price is known; and where none is large enough."""
     market = market_of([view.machines[column] for column in columns])
     demand = np.column_stack([view.cpu_cores, view.memory_bytes]).reshape(len(view.services), 2)
-    replicas = np.array([service.spec.replicas for service in view.services], dtype=np.int64)
-    usd = least_cost(market, demand, replicas, _spot(view))
+    replicas = _replicas(view)
+    part = replicas if view.parts is None else -(-replicas // view.parts)
+    times = np.where(part > 0, replicas / np.maximum(part, 1), 1.0)
+    usd = least_cost(market, demand, part, _spot(view, part)) * times[:, None]
     unfit = np.isinf(fits(market, demand))
     return np.where(unfit, 0.0, np.where(np.isinf(usd), np.nan, usd)), unfit
 
@@ -172,7 +182,7 @@ def _marks(bought: tuple[Bought, ...], now: float) -> list[str]:
     for machine in dict.fromkeys(one.machine for one in bought):
         if machine.outdated(now) and machine.as_of is not None:
             day = datetime.fromtimestamp(machine.as_of, UTC).date()
-            found.append(f"{machine.origin} is of {day}, {(now - machine.as_of) / 86400:.0f} days old")
+            found.append(f"prices by {machine.origin}, as of {day}: {(now - machine.as_of) / 86400:.0f} days old")
         if machine.doubt:
             found.append(f"the price of {machine.instance_type} is doubtful: {machine.doubt}")
     return list(dict.fromkeys(found))

@@ -137,7 +137,9 @@ def _show_machines(sheet: Sheet, machines: tuple[Offer, ...], facts: Facts) -> N
             money(one.usd_per_hour),
             money(one.spot_usd_per_hour),
             one.origin,
-            "" if one.as_of is None else f"{facts.ago(format_time(one.as_of))}{', old' if one.outdated(facts.now) else ''}",
+            ""
+            if one.as_of is None
+            else f"{facts.ago(format_time(one.as_of))}{', old' if one.outdated(facts.now) else ''}",
             one.doubt,
         )
         for one in machines
