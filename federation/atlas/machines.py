@@ -64,7 +64,9 @@ def check_instances(spec: SubClusterSpec, place: Place) -> None:
         else:
             close = suggestion(each.type, known)
             hint = f"{close} Else {remedy}" if close.startswith("did") else remedy
-            text = f"unknown instance type {each.type!r} of {place.cloud}; {hint}"
+            others = [cloud for cloud, name in data.instances() if name == each.type]
+            whose = f"it is one of {others[0]}" if others else hint
+            text = f"unknown instance type {each.type!r} of {place.cloud}; {whose}"
         raise InvalidInput(text, field=f"spec.instances.{index}.type")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
@@ -13,6 +14,7 @@ from federation.model.quantity import Duration, Quantity, Usd, parse_quantity
 
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2."""
+_TYPE = re.compile(r"^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?\Z")
 
 
 class Location(Value):
@@ -36,6 +38,12 @@ class Pricing(Value):
     memory_gib_hour: Annotated[Usd | None, Field(alias="memoryGiBHour")] = None
 
 
+def _type(name: str) -> str:
+    if not _TYPE.match(name):
+        raise ValueError(f"{name[:80]!r} is not an instance type: use at most 63 letters, digits, '-', '.' and '_'")
+    return name
+
+
 def _not_free(usd: float) -> float:
     if usd == 0:
         raise ValueError("0 is no price of a machine; leave it out where it is unknown")
@@ -46,7 +54,7 @@ class InstanceType(Value):
     """A type of machine that is bought whole. `cpu` and `memory`: its size, where the atlas does not know the type.
     `hourly` and `spot_hourly`: its price, where no provider quotes it; unset is the price file's, or unknown."""
 
-    type: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$")]
+    type: Annotated[str, AfterValidator(_type)]
     cpu: Quantity | None = None
     memory: Quantity | None = None
     hourly: Annotated[Usd, AfterValidator(_not_free)] | None = None

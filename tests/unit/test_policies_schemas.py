@@ -45,7 +45,11 @@ REFUSED = [
     ("cost", {}, "says nothing; give maxHourly, spot or both"),
     ("cost", {"maxHourly": "12 EUR"}, "US dollars"),
     ("cost", {"maxHourly": 0}, "greater than 0"),
-    ("cost", {"maxHourly": -3}, "is not an amount"),
+    ("cost", {"maxHourly": -3}, "-3 is not an amount because it is negative"),
+    ("cost", {"spot": "150%"}, "'150%' is not a share; it must lie between 0% and 100%"),
+    ("cost", {"spot": "-10%"}, "'-10%' is not a share; it must lie between 0% and 100%"),
+    ("cost", {"spot": -0.1}, "-0.1 is not a share; it must lie between 0% and 100%"),
+    ("cost", {"spot": "half"}, "'half' is not a share; write for instance 60% or 0.6"),
     ("spread", {"topology": "planet", "minDomains": 2}, "'provider', 'region', 'country' or 'subcluster'"),
     ("spread", {"topology": "provider"}, "says nothing"),
     ("spread", {"minDomains": 2}, "Field required"),
@@ -63,6 +67,8 @@ ACCEPTED = [
     ("locality", {"users": [{"country": "DE"}], "maxLatency": "60ms", "latencyWorth": 0.002}),
     ("locality", {"with": ["cart-db"], "apart": ["shop/cart-canary"]}),
     ("cost", {"maxHourly": "12 USD"}),
+    ("cost", {"maxHourly": "12 USD", "spot": "50%"}),
+    ("cost", {"spot": 0}),
     ("spread", {"topology": "provider", "minDomains": 2, "maxShare": "60%"}),
 ]
 
