@@ -125,7 +125,7 @@ def _show_page(one: Document, prices: Prices | None) -> None:
     sheet.field("Cloud", one["cloud"])
     sheet.field("Size", f"{one['cpu_cores']:g} CPU, {one['memory_gib']:g} GiB")
     sheet.field("Source", f"{one['source']}, as of {one['as_of']}")
-    sheet.heading("Prices", _origin(prices) if one["prices"] or prices is None else "unknown there")
+    sheet.heading("Prices", _origin(prices) if one["prices"] or prices is None else "unknown")
     rows = [
         [each["region"], each["country"], *(_shown(each[name]) for name in _PRICES), each["doubt"]]
         for each in one["prices"]
