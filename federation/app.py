@@ -149,7 +149,7 @@ def judge(situation: Situation) -> Judgement:
             situation.now,
             images=_images(situation.subclusters),
             fixed=situation.fixed,
-            prices=_prices(situation.subclusters),
+            prices=price_file(situation.subclusters),
         ),
         certify=False,
     )
@@ -197,7 +197,7 @@ def plan_request(
         tuple(each for each in everything if isinstance(each, Migration)),
     )
     places, images = _places(subclusters), _images(subclusters)
-    request = prepare(world, policy_engines(), places, now, images=images, fixed=held, prices=_prices(subclusters))
+    request = prepare(world, policy_engines(), places, now, images=images, fixed=held, prices=price_file(subclusters))
     found = request.conflicts
     if found:
         lines = sorted({f"{key}: {message}" for key, messages in found.items() for message in messages})
@@ -211,8 +211,9 @@ def _places(subclusters: Iterable[SubCluster]) -> dict[str, Place]:
     return {each.metadata.name: place_of(each.spec, provider(each.spec.provider).cloud) for each in subclusters}
 
 
-def _prices(subclusters: Iterable[SubCluster]) -> Prices | None:
-    """The price file, where machines are bought at all: it takes a moment to read, once."""
+def price_file(subclusters: Iterable[SubCluster]) -> Prices | None:
+    """The prices of machines that come with what is installed; None where there are none, or no machines are bought:
+    it takes a moment to read, once. Raises: InvalidInput (it is something else)."""
     from federation.atlas.machines import is_sold
     from federation.atlas.prices import bundled
 
@@ -223,7 +224,7 @@ def machines_sold(subcluster: SubCluster) -> tuple[Offer, ...]:
     """The machines that are bought whole there, with what they cost by whom; none where capacity is divisible."""
     from federation.atlas.machines import machines_of
 
-    return machines_of(subcluster, _places((subcluster,))[subcluster.metadata.name], _prices((subcluster,)))
+    return machines_of(subcluster, _places((subcluster,))[subcluster.metadata.name], price_file((subcluster,)))
 
 
 def _images(subclusters: Iterable[SubCluster]) -> dict[str, bool]:

@@ -5,6 +5,7 @@ Ceilings count this engine's own terms, `compute` and `transfer`: money, not wha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import floor
@@ -18,8 +19,9 @@ from federation.contracts.policy import Ceiling, FleetView, Opinion, PairTerm, R
 from federation.contracts.sections import by_section, grouped, strongest, ties
 from federation.errors import InvalidInput
 from federation.model.meta import Value
-from federation.model.offers import Offer
+from federation.model.offers import Offer, divisible
 from federation.model.quantity import Share, Usd
+from federation.model.subcluster import SubCluster
 from policies.cost.covering import Bought, fits, holds, least_cost, market_of, purchase
 
 if TYPE_CHECKING:
@@ -68,19 +70,22 @@ class CostEngine:
         )
         ceilings = (*_policies(view), *_budgets(view))
         columns = [index for index, machines in enumerate(view.machines) if machines]
-        if not columns:
+        old = [index for index, there in enumerate(view.subclusters) if _outdated(there, view.now)]
+        if not columns and not old:
             return Opinion(prices={"compute": compute}, pairs=(transfer,), ceilings=ceilings)
-        usd, unfit = _machines(view, columns)
-        compute[:, columns] = usd
         denied, noted = np.zeros(compute.shape, dtype=bool), np.zeros(compute.shape, dtype=bool)
-        denied[:, columns], noted[:, columns] = unfit, True
+        noted[:, [*columns, *old]] = True
+        if columns:
+            compute[:, columns], denied[:, columns] = _machines(view, columns)
         return Opinion(prices={"compute": compute}, pairs=(transfer,), ceilings=ceilings, denied=denied, noted=noted)
 
     def explain(self, view: FleetView, service: int, subcluster: int) -> tuple[Reason, ...]:
-        """Where whole machines are bought: which, or why there is none. An unknown price is the planner's to tell."""
+        """Where whole machines are bought: which, or why there is none. Which price is old or doubtful; an unknown one
+        is the planner's to tell."""
         machines = view.machines[subcluster] if view.machines else ()
         if not machines:
-            return ()
+            old = _outdated(view.subclusters[subcluster], view.now)
+            return tuple(Reason("OldPrice", "", text, note=True) for text in _marks(old, view.now))
         cores, memory = float(view.cpu_cores[service]), float(view.memory_bytes[service])
         if not any(holds(one, cores, memory) for one in machines):
             largest = max(machines, key=lambda one: (one.cpu_cores, one.memory_bytes, one.instance_type))
@@ -95,7 +100,7 @@ class CostEngine:
         text = f"buys {' + '.join(_words(one) for one in bought)}"
         if replicas < whole:
             text += f" for {replicas} replica{'s' if replicas > 1 else ''}"
-        marks = _marks(bought, view.now)
+        marks = _marks([one.machine for one in bought], view.now)
         return (Reason("Instances", "", f"{text} ({'; '.join(marks)})" if marks else text, note=True),)
 
     def conflicts(self, sections: tuple[Section, ...]) -> tuple[str, ...]:
@@ -176,15 +181,21 @@ def _size(cores: float, memory: float) -> str:
     return f"{cores:g} CPU and {memory / GIB:.3g} GiB"
 
 
-def _marks(bought: tuple[Bought, ...], now: float) -> list[str]:
-    """Where the prices are from, if they are old or doubtful."""
+def _outdated(subcluster: SubCluster, now: float) -> list[Offer]:
+    """The offers of divisible capacity whose price is older than its limit."""
+    offers = divisible(subcluster.status.offers)
+    return [one for one in offers if one.outdated(now) and (one.cpu_hour_usd, one.memory_gib_hour_usd) != (None, None)]
+
+
+def _marks(offers: Iterable[Offer], now: float) -> list[str]:
+    """Where their prices are from, if they are old or doubtful."""
     found = []
-    for machine in dict.fromkeys(one.machine for one in bought):
-        if machine.outdated(now) and machine.as_of is not None:
-            day = datetime.fromtimestamp(machine.as_of, UTC).date()
-            found.append(f"prices by {machine.origin}, as of {day}: {(now - machine.as_of) / 86400:.0f} days old")
-        if machine.doubt:
-            found.append(f"the price of {machine.instance_type} is doubtful: {machine.doubt}")
+    for one in offers:
+        if one.outdated(now) and one.as_of is not None:
+            day = datetime.fromtimestamp(one.as_of, UTC).date()
+            found.append(f"prices by {one.origin}, as of {day}: {(now - one.as_of) / 86400:.0f} days old")
+        if one.doubt:
+            found.append(f"the price of {one.instance_type or one.name} is doubtful: {one.doubt}")
     return list(dict.fromkeys(found))
 
 

@@ -280,3 +280,16 @@ def test_unknown_capacity_is_told_of_machines_too() -> None:
     world = World((vms("vms", MEDIUM),), ())
     assert notices(world) == ("vms: cores and memory unknown, taken as unlimited",)
     assert notices(replace(world, subclusters=(vms("vms", MEDIUM, capacity={"cpu": "8", "memory": "8Gi"}),))) == ()
+
+
+def test_an_old_price_of_cores_is_marked_too() -> None:
+    offer = Offer(name="all", cpu_cores=8, memory_bytes=2.0**36, cpu_hour_usd=0.03, memory_gib_hour_usd=0.0, origin="x")
+    there = subcluster("a", "ec2", "eu-central-1")
+
+    def reasons(as_of: float) -> tuple[str, ...]:
+        status = there.status.model_copy(update={"offers": (offer.model_copy(update={"as_of": as_of}),)})
+        fleet = (there.model_copy(update={"status": status}),)
+        return planned(decide(asked([service("web", cpu="1")], fleet)), "web").reasons
+
+    assert reasons(DAY) == ("a: 0.030 compute",)
+    assert reasons(DAY - 2 * PRICE_LIMIT_S) == ("a: 0.030 compute", "prices by x, as of 2026-01-01: 60 days old")
