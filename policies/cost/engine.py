@@ -193,7 +193,7 @@ def _marks(offers: Iterable[Offer], now: float) -> list[str]:
     for one in offers:
         if one.outdated(now) and one.as_of is not None:
             day = datetime.fromtimestamp(one.as_of, UTC).date()
-            found.append(f"prices by {one.origin}, as of {day}: {(now - one.as_of) / 86400:.0f} days old")
+            found.append(f"old price: of {day}, by {one.origin}")
         if one.doubt:
             found.append(f"the price of {one.instance_type or one.name} is doubtful: {one.doubt}")
     return list(dict.fromkeys(found))
