@@ -35,13 +35,17 @@ def machines_of(subcluster: SubCluster, place: Place, prices: Prices | None) -> 
     """The machines that may be bought there, by name; none where cores and memory are had in any division.
 
     They are the types of `spec.instances`, or all that the driver offers. Each price, on demand and spot, is the
-    driver's if it knows one, else the spec's, else the one of `prices`, else unknown. A type of unknown size is left
-    out (see `check_instances`).
+    driver's if it knows one, else the spec's, else the one of `prices`, else unknown; so it is of a type that is not
+    among those that the driver offers. A type of unknown size holds nothing (see `check_instances`).
     """
     offered = {offer.instance_type: offer for offer in machines(subcluster.status.offers)}
     stated = {each.type: each for each in subcluster.spec.instances}
-    found = [_machine(name, offered.get(name), stated.get(name), place, prices) for name in sorted(stated or offered)]
-    return tuple(one for one in found if one is not None)
+    return tuple(
+        _machine(name, offered.get(name), stated.get(name), place, prices)
+        if name in offered or not offered
+        else _unsold(name, stated[name], place)
+        for name in sorted(stated or offered)
+    )
 
 
 def is_sold(subcluster: SubCluster) -> bool:
@@ -72,10 +76,8 @@ def check_instances(spec: SubClusterSpec, place: Place) -> None:
 
 def _machine(
     name: str, offered: Offer | None, stated: InstanceType | None, place: Place, prices: Prices | None
-) -> Offer | None:
+) -> Offer:
     size = _size(offered, stated, place, name)
-    if size is None:
-        return None
     on_demand, spot = (_price(name, offered, stated, place, prices, spot=spot) for spot in (False, True))
     known = [one for one in (on_demand, spot) if one is not None]
     times = [one.as_of for one in known if one.as_of is not None]
@@ -92,6 +94,11 @@ def _machine(
     )
 
 
+def _unsold(name: str, stated: InstanceType, place: Place) -> Offer:
+    cores, memory = _size(None, stated, place, name)
+    return Offer(name=name, instance_type=name, cpu_cores=cores, memory_bytes=memory)
+
+
 def _origins(on_demand: _Known | None, spot: _Known | None) -> str:
     known = on_demand or spot
     if known is None:
@@ -99,14 +106,14 @@ def _origins(on_demand: _Known | None, spot: _Known | None) -> str:
     return known.origin if spot is None or spot.origin == known.origin else f"{known.origin}, spot by {spot.origin}"
 
 
-def _size(offered: Offer | None, stated: InstanceType | None, place: Place, name: str) -> tuple[float, float] | None:
-    """Cores and bytes; None where nobody knows."""
+def _size(offered: Offer | None, stated: InstanceType | None, place: Place, name: str) -> tuple[float, float]:
+    """Cores and bytes; none of either where nobody knows."""
     if offered is not None:
         return offered.cpu_cores, offered.memory_bytes
     if stated is not None and stated.cpu is not None and stated.memory is not None:
         return parse_quantity(stated.cpu), parse_quantity(stated.memory)
     found = data.instances().get((place.cloud, name))
-    return None if found is None else (found.cpu_cores, found.memory_gib * _GIB)
+    return (0.0, 0.0) if found is None else (found.cpu_cores, found.memory_gib * _GIB)
 
 
 def _price(

@@ -57,7 +57,7 @@ def cheaper(there: SubCluster, judgement: Judgement, factor: float) -> Remedy:
     column = judgement.request.subcluster_index[there.metadata.name]
     machines = view.machines[column]
     if machines:
-        offers = (*divisible(there.status.offers), *(one.at_times(factor) for one in machines))
+        offers = (*divisible(there.status.offers), *(one.at_times(factor) for one in machines if one.priced))
         status = there.status.model_copy(update={"offers": offers})
         text = f"its machines for at most {factor:.3g} times their price there ({factor - 1:+.0%})"
         return Remedy(text, _on_subcluster(there, lambda old: old.model_copy(update={"status": status})))

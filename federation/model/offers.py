@@ -42,10 +42,28 @@ class Offer(Value):
         """Whether the price is older than its limit. Args: now, seconds since 1970."""
         return self.as_of is not None and now - self.as_of > PRICE_LIMIT_S
 
+    @property
+    def priced(self) -> bool:
+        """Whether some price of the machine is known."""
+        return self.usd_per_hour is not None or self.spot_usd_per_hour is not None
+
     def at_times(self, factor: float) -> Offer:
         """The same machine at `factor` times its prices, > 0; an unknown one stays unknown."""
         prices = {name: getattr(self, name) for name in ("usd_per_hour", "spot_usd_per_hour")}
         return self.model_copy(update={name: usd * factor for name, usd in prices.items() if usd is not None})
+
+
+def remembered(new: Iterable[Offer], old: Iterable[Offer]) -> tuple[Offer, ...]:
+    """`new`; machines whose price is unknown now have the one that `old` knows of them, as old as that is."""
+    known = {offer.instance_type: offer for offer in machines(old) if offer.usd_per_hour is not None}
+    return tuple(
+        known[offer.instance_type].model_copy(
+            update={name: getattr(offer, name) for name in ("name", "cpu_cores", "memory_bytes")}
+        )
+        if offer.usd_per_hour is None and offer.instance_type in known
+        else offer
+        for offer in new
+    )
 
 
 def divisible(offers: Iterable[Offer]) -> tuple[Offer, ...]:

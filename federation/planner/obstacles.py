@@ -73,10 +73,22 @@ def rule_reasons(request: PlanRequest, service: int, subcluster: int) -> tuple[R
     found += policy_reasons(request, service, subcluster)
     for term in sorted(request.prices) if request.priceless[service, subcluster] else ():
         if np.isnan(request.prices[term][service, subcluster]):
-            field = "spec.instances" if any(request.view.machines[subcluster : subcluster + 1]) else "spec.pricing"
-            text = f"no {term} price is known there, and unknown is not free; state {field}"
-            found.append(Reason("PriceUnknown", f"without a known {term} price", text, field))
+            found += _priceless(request, term, service, subcluster)
     return tuple(found)
+
+
+def _priceless(request: PlanRequest, term: str, service: int, subcluster: int) -> tuple[Reason, ...]:
+    """Why there is no such price: what the engine that gives it says, else that nobody states it."""
+    said = tuple(
+        reason
+        for engine, opinion in zip(request.engines, request.opinions, strict=True)
+        if term in opinion.prices and (opinion.denied is None or not opinion.denied[service, subcluster])
+        for reason in engine.explain(request.view, service, subcluster)
+        if not (reason.warning or reason.note)
+    )
+    field = "spec.instances" if any(request.view.machines[subcluster : subcluster + 1]) else "spec.pricing"
+    text = f"no {term} price is known there, and unknown is not free; state {field}"
+    return said or (Reason("PriceUnknown", f"without a known {term} price", text, field),)
 
 
 def rows_using(request: PlanRequest, state: State, service: int, subcluster: int) -> Ints:

@@ -192,7 +192,7 @@ def _dearer(subcluster: SubCluster, prices: Prices) -> SubCluster:
     offers = tuple(offer.model_copy(update=scaled(offer, "_usd")) for offer in divisible(subcluster.status.offers))
     if is_sold(subcluster):
         machines = machines_of(subcluster, place_of(subcluster.spec, None), bundled())
-        offers += tuple(one.at_times(prices.factor) for one in machines)
+        offers += tuple(one.at_times(prices.factor) for one in machines if one.priced)
     status = subcluster.status.model_copy(update={"offers": offers})
     return subcluster.model_copy(update={"spec": spec, "status": status})
 

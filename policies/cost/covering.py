@@ -40,14 +40,12 @@ class Bought:
 @dataclass(frozen=True, eq=False)
 class Market:
     """What machines cost in C places: `grid[x, y, c]` is the cheapest of at least `cores[x]` and `memory[y]` bytes,
-    infinite where there is none; the last x and y are beyond all sizes. `spot`: the same at spot prices; `sizes`: zero
-    where there is a machine at all, whether its price is known or not."""
+    infinite where there is none; the last x and y are beyond all sizes. `spot`: the same at spot prices."""
 
     cores: Floats
     memory: Floats
     grid: Floats
     spot: Floats
-    sizes: Floats
 
     def cells(self, demand: Floats, counts: Ints) -> tuple[Ints, Ints]:
         """[K, G] where in the grid the machines begin that hold `counts` [K] replicas of each demand [G, 2]."""
@@ -59,11 +57,11 @@ def market_of(places: Sequence[Sequence[Offer]]) -> Market:
     """The market of the machines that each place sells. An unknown price is no price."""
     cores = np.unique([one.cpu_cores for place in places for one in place])
     memory = np.unique([one.memory_bytes for place in places for one in place])
-    grids = np.full((3, len(cores) + 1, len(memory) + 1, len(places)), np.inf)
+    grids = np.full((2, len(cores) + 1, len(memory) + 1, len(places)), np.inf)
     for column, place in enumerate(places):
         for one in place:
             x, y = np.searchsorted(cores, one.cpu_cores), np.searchsorted(memory, one.memory_bytes)
-            for grid, usd in enumerate((one.usd_per_hour, one.spot_usd_per_hour, 0.0)):
+            for grid, usd in enumerate((one.usd_per_hour, one.spot_usd_per_hour)):
                 if usd is not None:
                     grids[grid, x, y, column] = min(grids[grid, x, y, column], usd)
     for axis in (1, 2):
@@ -75,11 +73,6 @@ def holds(machine: Offer, cpu_cores: float, memory_bytes: float) -> bool:
     """Whether so many cores and bytes fit on one such machine."""
     least = 1.0 - _TOLERANCE
     return machine.cpu_cores >= cpu_cores * least and machine.memory_bytes >= memory_bytes * least
-
-
-def fits(market: Market, demand: Floats) -> Floats:
-    """[G, C] zero where some machine holds a replica of the demand [G, 2], cores and bytes; else infinite."""
-    return np.asarray(market.sizes[market.cells(demand, np.ones(1, dtype=np.int64))][0])
 
 
 def least_cost(market: Market, demand: Floats, replicas: Ints, spot: Ints) -> Floats:

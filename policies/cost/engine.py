@@ -22,10 +22,10 @@ from federation.model.meta import Value
 from federation.model.offers import Offer, divisible
 from federation.model.quantity import Share, Usd
 from federation.model.subcluster import SubCluster
-from policies.cost.covering import Bought, fits, holds, least_cost, market_of, purchase
+from policies.cost.covering import Bought, holds, least_cost, market_of, purchase
 
 if TYPE_CHECKING:
-    from federation.contracts.policy import Bools, Floats, Ints
+    from federation.contracts.policy import Floats, Ints
 
 GIB = 2.0**30
 _TOLERANCE = 1e-9
@@ -55,8 +55,8 @@ class CostEngine:
 
     def opine(self, view: FleetView) -> Opinion:
         """`compute`: replicas * (cores * core price + GiB * GiB price); where whole machines are bought, the cheapest
-        mix of them that holds the replicas. NaN where a price is unknown, denied where no machine is large enough for
-        a replica. Of a service that has to be divided, the mix is that of one of as many equal parts; so a part that is
+        mix of them that holds the replicas. NaN where a price is unknown, or no machine is large enough for a replica.
+        Of a service that has to be divided, the mix is that of one of as many equal parts; so a part that is
         as large costs just what it buys, one that is smaller that much less, and the whole that many times as much.
         `transfer`: GiB per hour of a call times what a GiB costs from the caller's place to the callee's."""
         replicas = _replicas(view)
@@ -73,15 +73,15 @@ class CostEngine:
         old = [index for index, there in enumerate(view.subclusters) if _outdated(there, view.now)]
         if not columns and not old:
             return Opinion(prices={"compute": compute}, pairs=(transfer,), ceilings=ceilings)
-        denied, noted = np.zeros(compute.shape, dtype=bool), np.zeros(compute.shape, dtype=bool)
+        noted = np.zeros(compute.shape, dtype=bool)
         noted[:, [*columns, *old]] = True
         if columns:
-            compute[:, columns], denied[:, columns] = _machines(view, columns)
-        return Opinion(prices={"compute": compute}, pairs=(transfer,), ceilings=ceilings, denied=denied, noted=noted)
+            compute[:, columns] = _machines(view, columns)
+        return Opinion(prices={"compute": compute}, pairs=(transfer,), ceilings=ceilings, noted=noted)
 
     def explain(self, view: FleetView, service: int, subcluster: int) -> tuple[Reason, ...]:
-        """Where whole machines are bought: which, or why there is none. Which price is old or doubtful; an unknown one
-        is the planner's to tell."""
+        """Where whole machines are bought: which, or that none is large enough. Which price is old or doubtful; an
+        unknown one is the planner's to tell."""
         machines = view.machines[subcluster] if view.machines else ()
         if not machines:
             old = _outdated(view.subclusters[subcluster], view.now)
@@ -136,16 +136,15 @@ def _at_spot(share: float | None, replicas: int) -> int:
     return floor((share or 0.0) * replicas + _TOLERANCE)
 
 
-def _machines(view: FleetView, columns: list[int]) -> tuple[Floats, Bools]:
-    """[S, columns] what the cheapest machines cost, NaN where no price is known; and where none is large enough."""
+def _machines(view: FleetView, columns: list[int]) -> Floats:
+    """[S, columns] what the cheapest machines cost; NaN where none is large enough, or no price is known."""
     market = market_of([view.machines[column] for column in columns])
     demand = np.column_stack([view.cpu_cores, view.memory_bytes]).reshape(len(view.services), 2)
     replicas = _replicas(view)
     part = replicas if view.parts is None else -(-replicas // view.parts)
     times = np.where(part > 0, replicas / np.maximum(part, 1), 1.0)
     usd = least_cost(market, demand, part, _spot(view, part)) * times[:, None]
-    unfit = np.isinf(fits(market, demand))
-    return np.where(unfit, 0.0, np.where(np.isinf(usd), np.nan, usd)), unfit
+    return np.where(np.isinf(usd), np.nan, usd)
 
 
 class _Same:

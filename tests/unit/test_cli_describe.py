@@ -103,11 +103,12 @@ def test_each_kind_has_a_page(moving: Served, roam: Roam, what: str) -> None:
 
 def test_machines_that_are_bought_whole(shop: Served, roam: Roam, price_file: Path) -> None:
     instances = [{"type": "t3.medium", "spotHourly": 0.0165}, {"type": "t3.small"}, {"type": "t3.large"}]
-    offer = {"name": "t3.small", "instance_type": "t3.small", "cpu_cores": 2.0, "memory_bytes": 2.0**31}
+    t3 = [Offer(name=one["type"], instance_type=one["type"], cpu_cores=2, memory_bytes=2.0**32) for one in instances]
+    quoted = {"usd_per_hour": 0.02, "spot_usd_per_hour": 0.007, "origin": "EC2 price list", "as_of": NOW - 600}
     there = a_subcluster("vms", region="eu-central-1", location={}, pricing={}, instances=instances)
     assert shop.call("POST", f"{BASE}/apply", [there]).code == 200
     record = shop.store.get(SubCluster, Key("", "vms"))
-    offers = (Offer(**offer, usd_per_hour=0.02, spot_usd_per_hour=0.007, origin="EC2 price list", as_of=NOW - 600),)
+    offers = (t3[0], t3[1].model_copy(update=quoted))
     shop.store.write(
         [Replace(record.model_copy(update={"status": record.status.model_copy(update={"offers": offers})}))],
         now=NOW,

@@ -16,7 +16,7 @@ from federation.atlas.machines import is_sold, machines_of
 from federation.atlas.prices import Price, Prices
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
-from federation.model.offers import PRICE_LIMIT_S, Offer, capacity_of
+from federation.model.offers import PRICE_LIMIT_S, Offer, capacity_of, remembered
 from federation.model.plan import Plan
 from federation.model.policy import Policy
 from federation.model.subcluster import SubCluster
@@ -104,7 +104,30 @@ def test_sizes_are_the_drivers_the_specs_or_the_atlas() -> None:
     assert sizes({"type": "t3.medium"}) == [(2, 4)]
     assert sizes(own) == [(3, 6)]
     assert sizes(own, offers=(sold("t3.medium", cpu_cores=5, memory_bytes=GIB),)) == [(5, 1)]
-    assert sizes({"type": "never-heard-of"}) == []
+    assert sizes({"type": "never-heard-of"}) == [(0, 0)]
+
+
+def test_of_the_types_that_the_spec_names_those_are_sold_that_the_driver_offers() -> None:
+    offers = (sold("t3.medium", 0.04),)
+    named = vms("a", {"type": "t3.medium"}, {"type": "m6i.large", "hourly": 0.01}, offers=offers)
+    assert price_of(named, FILE) == {"m6i.large": (None, None, ""), "t3.medium": (0.04, None, "")}
+    none = vms("a", {"type": "m6i.large"}, offers=offers, pricing={"cpuHour": 0.01, "memoryGiBHour": 0.001})
+    found = decide(asked([service("web")], (none,)))
+    assert planned(found, "web").reasons == ("0/1 sub-clusters: 1 without a known compute price",)
+
+
+def test_a_price_that_a_driver_knew_is_remembered_with_its_age() -> None:
+    old = (sold("a", 0.04, 0.01, origin="x", as_of=DAY), sold("b", 0.1, as_of=DAY))
+    new = (
+        sold("a", cpu_cores=4.0),
+        sold("b", 0.2, as_of=DAY + 1),
+        sold("c"),
+        Offer(name="d", cpu_cores=1, memory_bytes=1),
+    )
+    found = remembered(new, old)
+    assert [one.usd_per_hour for one in found] == [0.04, 0.2, None, None]
+    assert (found[0].cpu_cores, found[0].spot_usd_per_hour, found[0].origin, found[0].as_of) == (4.0, 0.01, "x", DAY)
+    assert found[1:] == new[1:]
 
 
 def test_machines_are_no_capacity() -> None:

@@ -132,8 +132,8 @@ def _show_machines(sheet: Sheet, machines: tuple[Offer, ...], facts: Facts) -> N
     rows = [
         (
             one.instance_type,
-            f"{one.cpu_cores:g}",
-            f"{one.memory_bytes / _GIB:.4g}Gi",
+            f"{one.cpu_cores:g}" if one.cpu_cores else "<unknown>",
+            f"{one.memory_bytes / _GIB:.4g}Gi" if one.memory_bytes else "<unknown>",
             money(one.usd_per_hour),
             money(one.spot_usd_per_hour),
             one.origin,
