@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from federation.contracts.policy import Floats, Ints
 
 MOST_EXACT = 1000
-"""Of more replicas than this, those beyond are bought machines of the type that is the cheapest for a replica. That is
-dearer than the cheapest of all by less than one such machine's price."""
+"""Of more replicas than this, those beyond are bought machines of the type that is the cheapest for a replica, and at
+spot prices goes all that may or nothing. That is dearer than the cheapest of all by less than two machines' price."""
 _CELLS = 4_000_000
 """How many numbers are worked on at a time: 32 MB."""
 _TOLERANCE = 1e-9
