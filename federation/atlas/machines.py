@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from federation.atlas import data
 from federation.atlas.places import Place
-from federation.atlas.prices import Prices
+from federation.atlas.prices import ORIGIN, Prices, far_off, usual_of
 from federation.errors import InvalidInput
 from federation.model.nearest import suggestion
 from federation.model.offers import Offer, machines
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 STATED = "spec.instances"
 """The origin of a price that the platform team states."""
+GIB_PER_CORE = 7.46
+"""How much memory costs as much as a core: Google's proportion, which prices them apart."""
 _GIB = 2.0**30
 
 
@@ -36,16 +38,19 @@ def machines_of(subcluster: SubCluster, place: Place, prices: Prices | None) -> 
 
     They are the types of `spec.instances`, or all that the driver offers. Each price, on demand and spot, is the
     driver's if it knows one, else the spec's, else the one of `prices`, else unknown; so it is of a type that is not
-    among those that the driver offers. A type of unknown size holds nothing (see `check_instances`).
+    among those that the driver offers. A type of unknown size holds nothing (see `check_instances`). A price that is
+    ten times the price file's, or by size ten times the others' there, or a tenth, is doubtful.
     """
     offered = {offer.instance_type: offer for offer in machines(subcluster.status.offers)}
     stated = {each.type: each for each in subcluster.spec.instances}
-    return tuple(
+    found = [
         _machine(name, offered.get(name), stated.get(name), place, prices)
         if name in offered or not offered
         else _unsold(name, stated[name], place)
         for name in sorted(stated or offered)
-    )
+    ]
+    usual = usual_of([usd for one in found if (usd := _by_size(one)) is not None])
+    return tuple(_doubted(one, usual, place, prices) for one in found)
 
 
 def is_sold(subcluster: SubCluster) -> bool:
@@ -92,6 +97,23 @@ def _machine(
         origin=_origins(on_demand, spot),
         as_of=min(times, default=None),
     )
+
+
+def _by_size(one: Offer) -> float | None:
+    """What a core costs on demand, memory counted as so many more cores; None where unknown."""
+    size = one.cpu_cores + one.memory_bytes / _GIB / GIB_PER_CORE
+    return None if one.usd_per_hour is None or size == 0 else one.usd_per_hour / size
+
+
+def _doubted(one: Offer, usual: float | None, place: Place, prices: Prices | None) -> Offer:
+    """The same with a doubt where its price on demand is far off, and nobody doubts it yet."""
+    by_size = _by_size(one)
+    if one.doubt or by_size is None or one.usd_per_hour is None:
+        return one
+    filed = prices.machine(place.cloud, place.region, one.instance_type) if prices and place.region else None
+    doubt = far_off(one.usd_per_hour, None if filed is None else filed.usd_per_hour, f"in {ORIGIN}")
+    doubt = doubt or far_off(by_size, usual, "of the others there, by size")
+    return one.model_copy(update={"doubt": doubt}) if doubt else one
 
 
 def _unsold(name: str, stated: InstanceType, place: Place) -> Offer:

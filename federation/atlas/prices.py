@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cache
@@ -139,23 +139,23 @@ def _doubted(prices: Iterable[Price]) -> Iterator[Price]:
         family, size = _family(one)
         if size:
             beside.setdefault((one.cloud, one.region, family, one.spot), []).append(one.usd_per_hour / size)
-    usual = {name: _usual(each) for name, each in elsewhere.items()}
-    by_size = {name: _usual(each) for name, each in beside.items()}
+    usual = {name: usual_of(each) for name, each in elsewhere.items()}
+    by_size = {name: usual_of(each) for name, each in beside.items()}
     for one in known:
         family, size = _family(one)
-        doubt = _far_off(one.usd_per_hour, usual[one.cloud, one.shape, one.unit, one.spot], "in other regions")
+        doubt = far_off(one.usd_per_hour, usual[one.cloud, one.shape, one.unit, one.spot], "in other regions")
         if size and not doubt:
             there = by_size[one.cloud, one.region, family, one.spot]
-            doubt = _far_off(one.usd_per_hour / size, there, "of its family, by size")
+            doubt = far_off(one.usd_per_hour / size, there, "of its family, by size")
         yield replace(one, doubt=doubt) if doubt else one
 
 
-def _usual(neighbours: list[float]) -> float | None:
+def usual_of(neighbours: Sequence[float]) -> float | None:
     """What is usual among these; None where they are too few to tell."""
     return median(neighbours) if len(neighbours) > _FEWEST else None
 
 
-def _far_off(usd: float, usual: float | None, whose: str) -> str:
+def far_off(usd: float, usual: float | None, whose: str) -> str:
     """Why a price is doubtful beside the usual one; empty if it is not."""
     if usual is None:
         return ""

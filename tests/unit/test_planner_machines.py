@@ -316,3 +316,22 @@ def test_an_old_price_of_cores_is_marked_too() -> None:
 
     assert reasons(DAY) == ("a: 0.030 compute",)
     assert reasons(DAY - 2 * PRICE_LIMIT_S) == ("a: 0.030 compute", "old price: of 2026-01-01, by x")
+
+
+def test_what_is_far_off_the_price_file_or_the_others_there_is_doubted() -> None:
+    def doubts(*instances: dict[str, Any], prices: Prices | None = None) -> dict[str, str]:
+        there = vms("a", *instances)
+        found = machines_of(there, places([there])["a"], prices)
+        return {one.instance_type: one.doubt for one in found if one.doubt}
+
+    medium, large, xlarge = (
+        {"type": f"t3.{size}", "hourly": usd} for size, usd in (("medium", 0.048), ("large", 0.096), ("xlarge", 0.192))
+    )
+    slip = {"type": "m6i.large", "hourly": 1.15}
+    assert doubts(medium, large, xlarge) == {}
+    assert doubts(slip) == {}, "nothing to compare with"
+    assert doubts(medium, large, xlarge, slip) == {"m6i.large": "12 times those of the others there, by size"}
+    typed = {"type": "t3.medium", "hourly": 0.48}
+    assert doubts(typed, prices=FILE) == {}
+    assert doubts({**typed, "hourly": 0.5}, prices=FILE) == {"t3.medium": "10 times those in libcloud's price file"}
+    assert doubts({**typed, "hourly": 0.005}, prices=FILE) == {"t3.medium": "0.1 times those in libcloud's price file"}

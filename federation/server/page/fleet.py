@@ -18,6 +18,7 @@ from federation.model.microservice import Microservice
 from federation.model.placement import Placement
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.subcluster import SubCluster
+from federation.planner.parts import ask
 from federation.planner.world import World, build_view
 
 if TYPE_CHECKING:
@@ -76,16 +77,15 @@ def _items(view: FleetView) -> list[dict[str, Any]]:
 
 def _of_machines(view: FleetView) -> Floats:
     """[C] what the committed replicas cost by the policy engines' price for compute; NaN where it is unknown."""
-    opinions = (engine.opine(view).prices for engine in policy_engines() if engine.name == "cost")
+    opinions = ask(view, policy_engines())[1]
+    compute = sum(opinion.prices["compute"] for opinion in opinions if "compute" in opinion.prices)
     column = {each.metadata.name: index for index, each in enumerate(view.subclusters)}
-    cost = np.zeros(len(column))
-    for prices in opinions:
-        for service, targets in enumerate(view.current):
-            whole = sum(target.replicas for target in targets)
-            for target in targets if whole else ():
-                there = column[target.subcluster]
-                cost[there] += target.replicas / whole * prices["compute"][service, there]
-    return cost
+    share = np.zeros((len(view.services), len(column)))
+    for service, targets in enumerate(view.current):
+        for target in targets:
+            share[service, column[target.subcluster]] = target.replicas
+    share /= np.maximum(share.sum(axis=1), 1)[:, None]
+    return np.asarray(np.where(share > 0, share * compute, 0.0).sum(axis=0))
 
 
 def _place(subcluster: SubCluster) -> Place:
