@@ -83,9 +83,10 @@ def least_cost(market: Market, demand: Floats, replicas: Ints, spot: Ints) -> Fl
     rows, index = np.unique(np.column_stack([demand, replicas, spot]), axis=0, return_inverse=True)
     counts, allowed = rows[:, 2].astype(np.int64), np.minimum(rows[:, 3], rows[:, 2]).astype(np.int64)
     result = np.empty((len(rows), market.grid.shape[2]))
-    top = np.minimum(counts, MOST_EXACT)
-    for most in np.unique(top).tolist():
-        for part in _parts(np.flatnonzero(top == most), (2 * most + 2) * result.shape[1]):
+    top = np.minimum(counts, MOST_EXACT + 1)
+    for count in np.unique(top).tolist():
+        most = min(count, MOST_EXACT)
+        for part in _parts(np.flatnonzero(top == count), (2 * most + 2) * result.shape[1]):
             result[part] = _least(market, rows[part, :2], counts[part], allowed[part], most)
     return np.asarray(result[index.reshape(-1)])
 
@@ -98,7 +99,7 @@ def _parts(rows: Ints, each: int) -> Iterator[Ints]:
 
 
 def _least(market: Market, demand: Floats, replicas: Ints, spot: Ints, most: int) -> Floats:
-    """`least_cost` of groups of so many replicas each, or of more than `most` = MOST_EXACT."""
+    """`least_cost` of groups of `most` replicas each, or all of more than `most` = MOST_EXACT."""
     if most == 0:
         return np.where(np.isfinite(_Table.of(market.grid, market, demand, 1).cost[1]), 0.0, np.inf)
     whole = _Table.of(market.grid, market, demand, most)

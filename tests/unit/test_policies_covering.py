@@ -124,6 +124,16 @@ def test_beyond_the_exact_range_it_is_dearer_by_less_than_two_machines(
         assert isclose(sum(one.count * one.usd_per_hour for one in bought), found, abs_tol=1e-9)
 
 
+def test_what_is_exact_stays_so_beside_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three at spot prices, though only two of them are worth it."""
+    place = [machine("two", 2, 2, 0.05, 0.04), machine("one", 1, 1, 0.03, 0.1)]
+    demand = np.array([[1.0, GIB], [1.0, GIB]])
+    exact = cost(place, 1, 1, 6, 3)
+    monkeypatch.setattr(covering, "MOST_EXACT", 6)
+    found = least_cost(market_of([place]), demand, np.array([6, 7]), np.array([3, 3]))
+    assert found[0, 0] == exact == pytest.approx(0.05 + 0.05 + 0.04)
+
+
 @given(PLACE, QUARTERS, QUARTERS, st.integers(1, 9), st.integers(0, 9))
 def test_more_replicas_cost_no_less_and_more_spot_no_more(
     place: list[Offer], cores: float, gib: float, replicas: int, spot: int
