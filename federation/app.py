@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from federation.atlas.places import Place
+    from federation.atlas.prices import Prices
     from federation.contracts.driver import Provider, SubClusterDriver
     from federation.contracts.gateway import Gateway as GatewayHandle
     from federation.contracts.gateway import GatewayPlugin
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from federation.engine.judging import Situation
     from federation.intake.schemas import Schemas
     from federation.model.meta import Key, Resource
+    from federation.model.offers import Offer
     from federation.model.placement import Target
     from federation.model.subcluster import Gateway, SubCluster
     from federation.planner.decide import Judgement
@@ -147,6 +149,7 @@ def judge(situation: Situation) -> Judgement:
             situation.now,
             images=_images(situation.subclusters),
             fixed=situation.fixed,
+            prices=price_file(situation.subclusters),
         ),
         certify=False,
     )
@@ -194,7 +197,7 @@ def plan_request(
         tuple(each for each in everything if isinstance(each, Migration)),
     )
     places, images = _places(subclusters), _images(subclusters)
-    request = prepare(world, policy_engines(), places, now, images=images, fixed=held)
+    request = prepare(world, policy_engines(), places, now, images=images, fixed=held, prices=price_file(subclusters))
     found = request.conflicts
     if found:
         lines = sorted({f"{key}: {message}" for key, messages in found.items() for message in messages})
@@ -206,6 +209,22 @@ def _places(subclusters: Iterable[SubCluster]) -> dict[str, Place]:
     from federation.atlas.lookup import place_of
 
     return {each.metadata.name: place_of(each.spec, provider(each.spec.provider).cloud) for each in subclusters}
+
+
+def price_file(subclusters: Iterable[SubCluster]) -> Prices | None:
+    """The prices of machines that come with what is installed; None where there are none, or no machines are bought:
+    it takes a moment to read, once. Raises: InvalidInput (it is something else)."""
+    from federation.atlas.machines import is_sold
+    from federation.atlas.prices import bundled
+
+    return bundled() if any(is_sold(each) for each in subclusters) else None
+
+
+def machines_sold(subcluster: SubCluster) -> tuple[Offer, ...]:
+    """The machines that are bought whole there, with what they cost by whom; none where capacity is divisible."""
+    from federation.atlas.machines import machines_of
+
+    return machines_of(subcluster, _places((subcluster,))[subcluster.metadata.name], price_file((subcluster,)))
 
 
 def _images(subclusters: Iterable[SubCluster]) -> dict[str, bool]:

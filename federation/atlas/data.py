@@ -89,6 +89,18 @@ class Tariff:
     as_of: str
 
 
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The size of a cloud's machines of one type. Of types that share a core, the part of it that is theirs."""
+
+    type: str
+    cloud: str
+    cpu_cores: float
+    memory_gib: float
+    source: str
+    as_of: str
+
+
 def rows(name: str) -> list[dict[str, str]]:
     """The rows of the data file `name`, each column as text."""
     from importlib.resources import files
@@ -177,4 +189,20 @@ def tariffs() -> Mapping[tuple[str, str, str], Tariff]:
             row["as_of"],
         )
         for row in rows("tariffs.csv")
+    }
+
+
+@cache
+def instances() -> Mapping[tuple[str, str], Instance]:
+    """Instance types by (cloud, type). Of aws all that are no bare metal, of azure and gcp the common ones."""
+    return {
+        (row["cloud"], row["type"]): Instance(
+            row["type"],
+            row["cloud"],
+            float(row["cpu_cores"]),
+            float(row["memory_gib"]),
+            row["source"],
+            row["as_of"],
+        )
+        for row in rows("instances.csv")
     }

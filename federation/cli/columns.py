@@ -128,21 +128,28 @@ def money(amount: object) -> str:
     return f"{amount:.4f}" if isinstance(amount, int | float) else "<unknown>"
 
 
+def _divisible(item: Object) -> list[Object]:
+    """What is offered in any division; not the machines."""
+    return [offer for offer in item["status"]["offers"] if not offer.get("instanceType")]
+
+
 def _offers(item: Object) -> tuple[float, float]:
-    offers = item["status"]["offers"]
+    offers = _divisible(item)
     return sum(offer["cpuCores"] for offer in offers), sum(offer["memoryBytes"] for offer in offers) / _GIB
 
 
 def _cpu(item: Object, _now: float) -> str:
-    return f"{_offers(item)[0]:g}" if item["status"]["offers"] else "<unknown>"
+    return f"{_offers(item)[0]:g}" if _divisible(item) else "<unknown>"
 
 
 def _memory(item: Object, _now: float) -> str:
-    return f"{_offers(item)[1]:.4g}Gi" if item["status"]["offers"] else "<unknown>"
+    return f"{_offers(item)[1]:.4g}Gi" if _divisible(item) else "<unknown>"
 
 
 def _prices(item: Object, _now: float) -> str:
-    found = [offer["cpuHourUsd"] for offer in item["status"]["offers"] if offer["cpuHourUsd"] is not None]
+    if item["spec"].get("instances") or len(_divisible(item)) < len(item["status"]["offers"]):
+        return "by machine"
+    found = [offer["cpuHourUsd"] for offer in _divisible(item) if offer["cpuHourUsd"] is not None]
     return money(min(found)) if found else "<unknown>"
 
 

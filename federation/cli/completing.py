@@ -27,7 +27,7 @@ _MOST = 500
 _EVERYWHERE = {"--color": "auto, always or never", "--debug": "show where an unexpected error came from"}
 _FILES = ("PATH", "FILE", "PLAN")
 _OF_METAVAR = {"SERVICE": "ms", "SUB": "sub", "SUBCLUSTER": "sub"}
-_OF_ATLAS = ("FACT", "CLOUD", "COUNTRY", "JURISDICTION")
+_OF_ATLAS = ("FACT", "CLOUD", "COUNTRY", "JURISDICTION", "REGION")
 _FOR_COLOURS = ("auto", "always", "never")
 
 

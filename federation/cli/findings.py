@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from federation.app import plan_resources, policy_engines, schemas
+from federation.app import machines_sold, plan_resources, policy_engines, schemas
 from federation.errors import InvalidInput, InvalidInputs
 from federation.intake.loading import Manifests, load
 from federation.model.meta import Key, Resource, Selector
@@ -74,6 +74,7 @@ def check_files(files: Sequence[str], namespace: str) -> tuple[int, list[Finding
     found += _configuration(manifests)
     found += _selectors(manifests)
     found += _places(manifests)
+    found += _machines(manifests)
     if manifests.subclusters and not clashes:
         found += _unplaceable(manifests)
     order = {name: position for position, name in enumerate(dict.fromkeys(one.file for one in found))}
@@ -206,6 +207,19 @@ def _places(manifests: Manifests) -> Iterator[Finding]:
             name = getattr(move.spec, end)
             if places and name not in places:
                 yield _warn(manifests, move, f"no sub-cluster {name} among the files", "spec", end)
+
+
+def _machines(manifests: Manifests) -> Iterator[Finding]:
+    """Types of machines whose price nobody knows here, or that may be a mistake."""
+    for one in manifests.subclusters:
+        sold = {each.instance_type: each for each in machines_sold(one)}
+        for index, each in enumerate(one.spec.instances):
+            machine, at = sold[each.type], ("spec", "instances", index, "type")
+            if not machine.priced:
+                text = f"no price of {each.type} is known here; unless the driver has one, it will not be bought"
+                yield _warn(manifests, one, text, *at)
+            elif machine.doubt:
+                yield _warn(manifests, one, f"the price of {each.type} is doubtful: {machine.doubt}", *at)
 
 
 def _unplaceable(manifests: Manifests) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from federation.model.meta import Key, Resource
 from federation.model.microservice import Microservice
+from federation.model.offers import divisible
 from federation.model.placement import Placement
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.subcluster import Capacity, SubCluster
@@ -54,6 +55,12 @@ def cheaper(there: SubCluster, judgement: Judgement, factor: float) -> Remedy:
     """The sub-cluster with `factor` times its prices for cores and memory."""
     view = judgement.request.view
     column = judgement.request.subcluster_index[there.metadata.name]
+    machines = view.machines[column]
+    if machines:
+        offers = (*divisible(there.status.offers), *(one.at_times(factor) for one in machines if one.priced))
+        status = there.status.model_copy(update={"offers": offers})
+        text = f"its machines for at most {factor:.3g} times their price there ({factor - 1:+.0%})"
+        return Remedy(text, _on_subcluster(there, lambda old: old.model_copy(update={"status": status})))
     core, gib = float(view.cpu_hour_usd[column]), float(view.memory_gib_hour_usd[column])
     prices = {"cpu_hour": core * factor, "memory_gib_hour": gib * factor}
 

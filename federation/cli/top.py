@@ -105,7 +105,7 @@ def _subclusters(client: Client, pods: Sequence[Object]) -> None:
     rows = []
     for item in client.items("subclusters")[0]:
         name = item["metadata"]["name"]
-        one, offers = sums[name], item["status"]["offers"]
+        one, offers = sums[name], [each for each in item["status"]["offers"] if not each.get("instanceType")]
         cores = sum(offer["cpuCores"] for offer in offers)
         memory = sum(offer["memoryBytes"] for offer in offers)
         total = (_cores(cores), _mebibytes(memory)) if offers else ("<unknown>", "<unknown>")

@@ -139,7 +139,8 @@ class SubClusterDriver(Protocol):
         ...
 
     def offers(self, *, deadline_s: float) -> tuple[Offer, ...]:
-        """Capacity there for Roam, used by Roam or not, ordered by name."""
+        """Capacity there for Roam, used by Roam or not; or, where whole machines are bought, the types there are, with
+        their sizes and prices. Ordered by name. Their prices go before those of the spec and of the price file."""
         ...
 
     def observe(self, cursor: str | None, *, wait_s: float, deadline_s: float) -> Observation:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from federation.atlas.places import Place
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
+from federation.model.offers import Offer
 from federation.model.placement import Target
 from federation.model.policy import Toleration
 from federation.model.subcluster import SubCluster
@@ -55,7 +56,10 @@ class FleetView:
     now (empty: nowhere); `tolerations[s]` which taints it bears; `tainted_since[s]` since when one would have it leave
     a sub-cluster, by name, seconds since 1970; `cpu_cores` and `memory_bytes` [S] are requests of one replica;
     `capacity_*` [C]; `cpu_hour_usd` and `memory_gib_hour_usd` [C] the price there, NaN where unknown. `jurisdictions`:
-    members of those that are taken to be others than the atlas says (see `atlas.lookup.members`)."""
+    members of those that are taken to be others than the atlas says (see `atlas.lookup.members`). `machines[c]`: the
+    types of machines that are bought whole in c, ordered by name; none where cores and memory are had in any division
+    (or, left out, nowhere). `parts` [S]: in how many sub-clusters each service has to run at least, as far as that is
+    known yet; None: in one."""
 
     subclusters: tuple[SubCluster, ...]
     places: tuple[Place, ...]
@@ -73,6 +77,8 @@ class FleetView:
     tolerations: tuple[tuple[Toleration, ...], ...]
     tainted_since: tuple[Mapping[str, float], ...]
     jurisdictions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    machines: tuple[tuple[Offer, ...], ...] = ()
+    parts: Ints | None = None
 
     def keys(self) -> tuple[Key, ...]:
         """The services' keys, in order."""
@@ -143,7 +149,8 @@ class Opinion:
     service with all its replicas (a part of the replicas costs that part); NaN: no price known, not a candidate.
     `ranks` [S, C]: an order of preference that comes before all prices, 0 the most preferred; None: all alike.
     `importance` [S]: who gets the room when not everything fits, 0 where nobody says so. `warned` [S, C]: where a
-    person should think twice; nothing is decided by it, None for nowhere. `notices`: sentences on what was left out."""
+    person should think twice; nothing is decided by it, None for nowhere. `noted` [S, C]: where there is
+    something to tell of a price. `notices`: sentences on what was left out."""
 
     denied: Bools | None = None
     prices: Mapping[str, Floats] = field(default_factory=dict)
@@ -155,6 +162,7 @@ class Opinion:
     importance: Ints | None = None
     ties: tuple[Tie, ...] = ()
     warned: Bools | None = None
+    noted: Bools | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -163,7 +171,8 @@ class Reason:
     """Why a candidate is denied (or, for information, priced so). `code` is CamelCase and stable; `short` is the few
     words of a summary ("outside [EU]"), `message` the whole sentence; `origin` the policy or field that decided.
     Of a copy that runs there already: by when it has to be gone (`grace_s` after it was first seen; None: no limit),
-    and whether it is to `stop` then when there is nowhere to go. `warning`: it denies nothing, and is only told."""
+    and whether it is to `stop` then when there is nowhere to go. `warning`: it denies nothing, and is only told;
+    `note`: neither, it says what is bought for a price."""
 
     code: str
     short: str
@@ -172,6 +181,7 @@ class Reason:
     grace_s: float | None = None
     stop: bool = False
     warning: bool = False
+    note: bool = False
 
 
 class PolicyEngine(Protocol):
@@ -186,7 +196,7 @@ class PolicyEngine(Protocol):
         ...
 
     def explain(self, view: FleetView, service: int, subcluster: int) -> tuple[Reason, ...]:
-        """Why this engine denies that candidate, and what it warns of there, in a stable order; empty for neither."""
+        """Why this engine denies that candidate, what it warns of and notes there, in a stable order."""
         ...
 
     def conflicts(self, sections: tuple[Section, ...]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from federation.engine.journal import Journal, explain
 from federation.engine.links import Hooks, SubClusterLink
 from federation.errors import FederationError
 from federation.model.meta import FLEET, Condition, Key, with_condition
+from federation.model.offers import remembered
 from federation.model.subcluster import Gateway, SubCluster, SubClusterSpec
 
 
@@ -138,7 +139,7 @@ class Fleet:
         if health != record.status.health:
             update["last_heard"] = heard
         if link.offers is not None:
-            update["offers"] = link.offers
+            update["offers"] = remembered(link.offers, record.status.offers)
             update["runs_images"] = link.capabilities.runs_images
         if health == "Lost":
             message = f"no answer for {link.window_s:g} s" + (f": {link.failure}" if link.failure else "")

@@ -10,6 +10,7 @@ from federation.engine.cache import Cache
 from federation.errors import InvalidInput
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
+from federation.model.offers import capacity_of
 from federation.model.placement import Target
 from federation.model.podtemplate import requests
 from federation.model.quantity import parse_quantity
@@ -103,9 +104,8 @@ def _demand(service: Microservice) -> Demand:
 
 def _left(record: SubCluster, used: Demand) -> tuple[float, float]:
     """Thousandths of a core and bytes that are left of what is offered within the ceilings of the spec."""
-    spec, offers = record.spec.capacity, record.status.offers
-    cores = sum(offer.cpu_cores for offer in offers) if offers else inf
-    memory = sum(offer.memory_bytes for offer in offers) if offers else inf
+    spec = record.spec.capacity
+    cores, memory = capacity_of(record.status.offers)
     if spec.cpu is not None:
         cores = min(cores, parse_quantity(spec.cpu))
     if spec.memory is not None:

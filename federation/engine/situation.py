@@ -13,7 +13,7 @@ from federation.engine.judging import Judgement, Situation, Verdict
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
-from federation.model.offers import Offer
+from federation.model.offers import Offer, remembered
 from federation.model.placement import Overtaken, Placement, Target
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
 from federation.model.subcluster import SubCluster
@@ -173,7 +173,7 @@ class Surroundings:
         health = link.pulse.health if link is not None else "Lost"
         update: dict[str, object] = {"health": "Lost" if health == "Unknown" else health}
         if link is not None and link.offers is not None:
-            update["offers"] = link.offers
+            update["offers"] = remembered(link.offers, record.status.offers)
         if link is not None:
             update["runs_images"] = link.capabilities.runs_images
         changed: dict[str, object] = {"status": record.status.model_copy(update=update)}

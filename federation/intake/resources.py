@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from federation.atlas.lookup import place_of
+from federation.atlas.machines import check_instances
 from federation.errors import InvalidInput, InvalidInputs
 from federation.intake import shapes
 from federation.intake.checking import Spot, check, fields_of, unknown_field
@@ -100,9 +101,10 @@ def _check_parts(
 
 def _check_place(resource: SubCluster, schemas: Schemas, spot: Spot, errors: list[InvalidInput]) -> None:
     try:
-        place_of(resource.spec, schemas.clouds.get(resource.spec.provider))
+        check_instances(resource.spec, place_of(resource.spec, schemas.clouds.get(resource.spec.provider)))
     except InvalidInput as error:
-        errors.append(spot.error(error.message, tuple((error.field or "spec").split("."))))
+        steps = (error.field or "spec").split(".")
+        errors.append(spot.error(error.message, tuple(int(step) if step.isdigit() else step for step in steps)))
 
 
 def _check_connection(

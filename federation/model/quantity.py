@@ -35,7 +35,7 @@ _QUANTITY = re.compile(r"^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([eE][+-]?[0-9]{1,3})
 _DURATION = re.compile(r"^(?:([0-9]+(?:\.[0-9]+)?)d)?(?:([0-9]+(?:\.[0-9]+)?)h)?(?:([0-9]+(?:\.[0-9]+)?)m(?!s))?"
                        r"(?:([0-9]+(?:\.[0-9]+)?)s)?(?:([0-9]+(?:\.[0-9]+)?)ms)?\Z")  # fmt: skip
 _MONEY = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(?: USD)?\Z")
-_SHARE = re.compile(r"^([0-9]+(?:\.[0-9]+)?)%\Z")
+_SHARE = re.compile(r"^(-?[0-9]+(?:\.[0-9]+)?)%\Z")
 
 
 @lru_cache(maxsize=4096)
@@ -87,8 +87,13 @@ def parse_usd(value: object) -> float:
         return float(value)
     match = _MONEY.match(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{value!r} is not an amount; write a number of US dollars such as 12 USD")
+        why = " because it is negative" if _is_negative(value) else ""
+        raise ValueError(f"{value!r} is not an amount{why}; write a number of US dollars such as 12 USD")
     return float(match.group(1))
+
+
+def _is_negative(value: object) -> bool:
+    return value < 0 if isinstance(value, int | float) else isinstance(value, str) and value.strip().startswith("-")
 
 
 def parse_share(value: object) -> float:

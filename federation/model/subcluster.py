@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from federation.model.meta import Condition, LabelKey, LabelValue, Name, PortNumber, Resource, Timestamp, Value
 from federation.model.offers import Offer
 from federation.model.overrides import Overrides
-from federation.model.quantity import Duration, Quantity, Usd
+from federation.model.quantity import Duration, Quantity, Usd, parse_quantity
 
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2."""
+_TYPE = re.compile(r"^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?\Z")
 
 
 class Location(Value):
@@ -34,6 +36,46 @@ class Pricing(Value):
 
     cpu_hour: Usd | None = None
     memory_gib_hour: Annotated[Usd | None, Field(alias="memoryGiBHour")] = None
+
+
+def _type(name: str) -> str:
+    if not _TYPE.match(name):
+        raise ValueError(f"{name[:80]!r} is not an instance type: use at most 63 letters, digits, '-', '.' and '_'")
+    return name
+
+
+def _not_free(usd: float) -> float:
+    if usd == 0:
+        raise ValueError("0 is no price of a machine; leave it out where it is unknown")
+    return usd
+
+
+class InstanceType(Value):
+    """A type of machine that is bought whole. `cpu` and `memory`: its size, where the atlas does not know the type.
+    `hourly` and `spot_hourly`: its price, where no provider quotes it; unset is the price file's, or unknown."""
+
+    type: Annotated[str, AfterValidator(_type)]
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    hourly: Annotated[Usd, AfterValidator(_not_free)] | None = None
+    spot_hourly: Annotated[Usd, AfterValidator(_not_free)] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_size_or_none(self) -> InstanceType:
+        if (self.cpu is None) != (self.memory is None):
+            raise ValueError("cpu and memory go together: state both, or neither where the atlas knows the type")
+        for size in (self.cpu, self.memory):
+            if size is not None and parse_quantity(size) == 0:
+                raise ValueError("a machine has more than 0 cpu and memory")
+        return self
+
+
+def _each_once(types: tuple[InstanceType, ...]) -> tuple[InstanceType, ...]:
+    names = [each.type for each in types]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is there twice; name each instance type once")
+    return types
 
 
 class Capacity(Value):
@@ -71,8 +113,10 @@ class Detection(Value):
 
 
 class SubClusterSpec(Value):
-    """What the platform team says of a sub-cluster. `connection` follows the provider's own schema. `unschedulable`: no
-    new work (cordon); `drain`: that, and what runs there moves away in waves."""
+    """What the platform team says of a sub-cluster. `connection` follows the provider's own schema. `instances`: the
+    types of machines that are bought there, whole; empty where cores and memory are had in any division, or where the
+    driver offers machines and all of them may be bought. `unschedulable`: no new work (cordon); `drain`: that, and what
+    runs there moves away in waves."""
 
     provider: str
     region: str | None = None
@@ -86,6 +130,7 @@ class SubClusterSpec(Value):
     overrides: Overrides = Overrides()
     attestations: tuple[str, ...] = ()
     pricing: Pricing = Pricing()
+    instances: Annotated[tuple[InstanceType, ...], Field(max_length=1000), AfterValidator(_each_once)] = ()
     unschedulable: bool = False
     drain: Drain | None = None
 

@@ -14,7 +14,15 @@ from federation.errors import InvalidInput
 from federation.model.meta import Key
 from federation.model.plan import Candidate, Plan, PlannedService
 from federation.planner.ledger import CALLERS, DIGITS, Ledger
-from federation.planner.obstacles import PASSING, Obstacles, obstacles, open_rows, policy_warnings, rows_using
+from federation.planner.obstacles import (
+    PASSING,
+    Obstacles,
+    obstacles,
+    open_rows,
+    policy_warnings,
+    price_notes,
+    rows_using,
+)
 from federation.planner.request import PlanRequest
 from federation.planner.state import State
 from federation.planner.ties import kept_ties, tie_reasons
@@ -72,7 +80,7 @@ class Explainer:
     def _place(self, service: int) -> list[str]:
         """Why it stands where it stands, what of it has no room, which preference and ties that keeps, and what the
         policies warn of there."""
-        found = [self._choice(service)]
+        found = [self._choice(service), *self._bought(service)]
         if self._missing(service):
             replicas = int(self.request.problem.replicas[service])
             found.append(
@@ -153,6 +161,22 @@ class Explainer:
         several = len(columns) > 1
         return [f"in {', '.join(names)}: {text}" if several else text for text, names in found.items()]
 
+    def _bought(self, service: int) -> list[str]:
+        """What its price is the price of, by place where there are several."""
+        counts = self.state.counts[service]
+        columns = np.flatnonzero(counts).tolist()
+        if len(columns) == 1:
+            return list(self._notes(service, columns[0]))
+        return [
+            f"in {self.request.view.subclusters[column].metadata.name}: {counts[column]} of {counts.sum()} replicas, "
+            f"at a price that {text}"
+            for column in columns
+            for text in self._notes(service, column)
+        ]
+
+    def _notes(self, service: int, subcluster: int) -> tuple[str, ...]:
+        return tuple(say(reason) for reason in price_notes(self.request, service, subcluster))
+
     def _warnings(self, service: int, subcluster: int) -> tuple[str, ...]:
         return tuple(say(reason) for reason in policy_warnings(self.request, service, subcluster))
 
@@ -183,6 +207,7 @@ class Explainer:
             terms=other.terms,
             reasons=(
                 *((self._against(service, other),) if self.state.placed(service) else ()),
+                *self._notes(service, subcluster),
                 *self._warnings(service, subcluster),
             ),
         )

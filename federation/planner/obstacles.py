@@ -39,7 +39,7 @@ def policy_reasons(request: PlanRequest, service: int, subcluster: int) -> tuple
         for engine, opinion in zip(request.engines, request.opinions, strict=True)
         if opinion.denied is not None and opinion.denied[service, subcluster]
         for reason in engine.explain(request.view, service, subcluster)
-        if not reason.warning
+        if not (reason.warning or reason.note)
     )
 
 
@@ -54,6 +54,17 @@ def policy_warnings(request: PlanRequest, service: int, subcluster: int) -> tupl
     )
 
 
+def price_notes(request: PlanRequest, service: int, subcluster: int) -> tuple[Reason, ...]:
+    """What the policies have to tell of the price there, engines in order of name."""
+    return tuple(
+        reason
+        for engine, opinion in zip(request.engines, request.opinions, strict=True)
+        if opinion.noted is not None and opinion.noted[service, subcluster]
+        for reason in engine.explain(request.view, service, subcluster)
+        if reason.note
+    )
+
+
 def rule_reasons(request: PlanRequest, service: int, subcluster: int) -> tuple[Reason, ...]:
     """Why the service may not stand there whatever the others do: impossible, forbidden, or of unknown price."""
     found: list[Reason] = []
@@ -62,9 +73,22 @@ def rule_reasons(request: PlanRequest, service: int, subcluster: int) -> tuple[R
     found += policy_reasons(request, service, subcluster)
     for term in sorted(request.prices) if request.priceless[service, subcluster] else ():
         if np.isnan(request.prices[term][service, subcluster]):
-            text = f"no {term} price is known there, and unknown is not free; state spec.pricing"
-            found.append(Reason("PriceUnknown", f"without a known {term} price", text, "spec.pricing"))
+            found += _priceless(request, term, service, subcluster)
     return tuple(found)
+
+
+def _priceless(request: PlanRequest, term: str, service: int, subcluster: int) -> tuple[Reason, ...]:
+    """Why there is no such price: what the engine that gives it says, else that nobody states it."""
+    said = tuple(
+        reason
+        for engine, opinion in zip(request.engines, request.opinions, strict=True)
+        if term in opinion.prices and (opinion.denied is None or not opinion.denied[service, subcluster])
+        for reason in engine.explain(request.view, service, subcluster)
+        if not (reason.warning or reason.note)
+    )
+    field = "spec.instances" if any(request.view.machines[subcluster : subcluster + 1]) else "spec.pricing"
+    text = f"no {term} price is known there, and unknown is not free; state {field}"
+    return said or (Reason("PriceUnknown", f"without a known {term} price", text, field),)
 
 
 def rows_using(request: PlanRequest, state: State, service: int, subcluster: int) -> Ints:

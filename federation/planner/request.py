@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from federation.atlas.places import Place
+from federation.atlas.prices import Prices
 from federation.contracts.policy import FleetView, Opinion, PairLimit, PolicyEngine, Tie
 from federation.model.meta import Key
 from federation.model.placement import Target
 from federation.planner.feasibility import infeasible, runs_images, runs_there
+from federation.planner.parts import ask
 from federation.planner.problem import Problem, SpendLimit, SpreadRule
 from federation.planner.taints import avoidance
 from federation.planner.ties import all_ties, contradictions, forbidden_pairs
@@ -140,16 +142,17 @@ def prepare(
     *,
     images: Mapping[str, bool] | None = None,
     fixed: Mapping[Key, tuple[Target, ...]] | None = None,
+    prices: Prices | None = None,
 ) -> PlanRequest:
     """Read the world and ask every engine.
 
     Args: places, by sub-cluster name; images, by sub-cluster name: whether it runs images, where the sub-cluster itself
-    has not reported; fixed, services that must not move. Without `fixed`, those with an open migration are held, and
-    those pinned where they run, unless a hard rule forbids that place.
+    has not reported; fixed, services that must not move; prices, of machines that nobody else has the price of. Without
+    `fixed`, those with an open migration are held, and those pinned where they run, unless a hard rule forbids that
+    place.
     Raises: InvalidInputs for policies that no engine understands."""
     ordered = tuple(sorted(engines, key=lambda engine: engine.name))
-    view = build_view(world, ordered, places, now)
-    opinions = tuple(engine.opine(view) for engine in ordered)
+    view, opinions = ask(build_view(world, ordered, places, now, prices), ordered)
     able = np.array([runs_images(each, images or {}) for each in view.subclusters], dtype=bool)
     reserved = _reserved(world, view)
     moving = world.moving | {Key(m.metadata.namespace, m.spec.service) for m in world.migrations if m.open}

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
+from federation.atlas.machines import machines_of
 from federation.atlas.places import Place
+from federation.atlas.prices import Prices
 from federation.contracts.policy import Edge, FleetView, PolicyEngine, Section
 from federation.errors import InvalidInput, InvalidInputs
 from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.nearest import suggestion
+from federation.model.offers import capacity_of, divisible
 from federation.model.placement import Placement, Target
 from federation.model.podtemplate import requests
 from federation.model.policy import ClusterPlacementPolicy, Policy
@@ -48,8 +51,15 @@ class World:
     """Members of jurisdictions, where they are taken to be others than the atlas says."""
 
 
-def build_view(world: World, engines: Sequence[PolicyEngine], places: Mapping[str, Place], now: float) -> FleetView:
-    """`world` as an opinion is formed on it. Args: places, by sub-cluster name; now, seconds since 1970.
+def build_view(
+    world: World,
+    engines: Sequence[PolicyEngine],
+    places: Mapping[str, Place],
+    now: float,
+    prices: Prices | None = None,
+) -> FleetView:
+    """`world` as an opinion is formed on it. Args: places, by sub-cluster name; now, seconds since 1970; prices, of
+    machines whose price neither a driver nor the sub-cluster's spec tells.
 
     Raises: InvalidInputs for policies that no engine understands. Linear in services, calls and sub-clusters."""
     subclusters = tuple(sorted(world.subclusters, key=lambda each: each.metadata.name))
@@ -74,6 +84,7 @@ def build_view(world: World, engines: Sequence[PolicyEngine], places: Mapping[st
         tolerations=tolerations(services, world.policies),
         tainted_since=tuple(tainted_since(world.placements.get(service.key)) for service in services),
         jurisdictions=world.jurisdictions,
+        machines=tuple(machines_of(each, places[each.metadata.name], prices) for each in subclusters),
     )
 
 
@@ -164,9 +175,8 @@ class _Offered:
 def _offered(subcluster: SubCluster) -> _Offered:
     """What the sub-cluster offers (all its offers at the cheapest one's price), within the ceilings of its spec; with
     no offer heard of yet, what the spec says."""
-    spec, offers = subcluster.spec, subcluster.status.offers
-    cores = sum(offer.cpu_cores for offer in offers) if offers else inf
-    memory = sum(offer.memory_bytes for offer in offers) if offers else inf
+    spec, offers = subcluster.spec, divisible(subcluster.status.offers)
+    cores, memory = capacity_of(offers)
     if spec.capacity.cpu is not None:
         cores = min(cores, parse_quantity(spec.capacity.cpu))
     if spec.capacity.memory is not None:

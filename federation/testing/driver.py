@@ -29,6 +29,7 @@ from federation.contracts.driver import LogQuery, PodState, SubClusterDriver, Wo
 from federation.errors import Denied, InvalidInput, NoCapacity, NotFound, Unavailable
 from federation.model.meta import Key
 from federation.model.microservice import Port
+from federation.model.offers import machines
 
 SECRET = "correct-horse-battery-staple"  # noqa: S105 - made up, to look for where it must not be
 SERVER = """
@@ -151,6 +152,8 @@ class DriverSuite:
         assert offers
         assert [offer.name for offer in offers] == sorted(offer.name for offer in offers)
         assert all(offer.cpu_cores > 0 and offer.memory_bytes > 0 for offer in offers)
+        types = [offer.instance_type for offer in machines(offers)]
+        assert len(types) == len(set(types)), "each type of machine once"
 
     def test_starts_what_was_asked_for(self, driver: SubClusterDriver, key: Key, view: View) -> None:
         """All replicas become ready, each with a name, an address and its ports."""

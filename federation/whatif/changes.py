@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 from federation.atlas import data
 from federation.atlas.lookup import members, place_of
+from federation.atlas.machines import is_sold, machines_of
+from federation.atlas.prices import bundled
 from federation.errors import InvalidInput
 from federation.intake.checking import Path, Spot
 from federation.model.meta import Key, Resource
 from federation.model.microservice import Call, Microservice
 from federation.model.nearest import suggestion
+from federation.model.offers import divisible
 from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy
 from federation.model.subcluster import Drain, SubCluster
 from federation.planner.world import ASSUMED_GIB_PER_HOUR
@@ -155,6 +158,11 @@ def _prices(state: State, bound: BoundChange) -> State:
     if prices.subcluster is not None and prices.subcluster not in state.subclusters:
         hint = suggestion(prices.subcluster, state.subclusters)
         raise bound.error(f"there is no sub-cluster {prices.subcluster}; {hint}", "subcluster")
+    sold = [name for name, each in state.subclusters.items() if is_sold(each) and _matches(each, prices)]
+    if sold and set(prices.of) != {"cpu", "memory"}:
+        raise bound.error(
+            f"{', '.join(sold)}: machines are bought whole there, with cores and memory; leave this out", "of"
+        )
     changed = {name: _dearer(each, prices) for name, each in state.subclusters.items() if _matches(each, prices)}
     if not changed:
         raise bound.error("matches no sub-cluster")
@@ -181,7 +189,10 @@ def _dearer(subcluster: SubCluster, prices: Prices) -> SubCluster:
 
     pricing = subcluster.spec.pricing
     spec = subcluster.spec.model_copy(update={"pricing": pricing.model_copy(update=scaled(pricing))})
-    offers = tuple(offer.model_copy(update=scaled(offer, "_usd")) for offer in subcluster.status.offers)
+    offers = tuple(offer.model_copy(update=scaled(offer, "_usd")) for offer in divisible(subcluster.status.offers))
+    if is_sold(subcluster):
+        machines = machines_of(subcluster, place_of(subcluster.spec, None), bundled())
+        offers += tuple(one.at_times(prices.factor) for one in machines if one.priced)
     status = subcluster.status.model_copy(update={"offers": offers})
     return subcluster.model_copy(update={"spec": spec, "status": status})
 

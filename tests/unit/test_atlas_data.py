@@ -16,7 +16,7 @@ from federation.atlas.distance import distance_km
 from federation.atlas.lookup import country_place, find_region, members, region_place
 from federation.atlas.transfer import ANYWHERE, OTHER, RELATIONS
 
-FILES = ("countries.csv", "jurisdictions.csv", "operators.csv", "regions.csv", "tariffs.csv")
+FILES = ("countries.csv", "instances.csv", "jurisdictions.csv", "operators.csv", "regions.csv", "tariffs.csv")
 OPTIONAL = {"operator", "operator_country", "partition"}
 CONTINENTS = {"AF", "AN", "AS", "EU", "NA", "OC", "SA"}
 ELSEWHERE = Path(__file__).parents[1] / "fixtures" / "atlas" / "regions-elsewhere.csv"
@@ -53,6 +53,7 @@ def test_each_row_is_complete_and_says_where_it_is_from_and_when(name: str) -> N
     ("name", "columns"),
     [
         ("countries.csv", ["code"]),
+        ("instances.csv", ["cloud", "type"]),
         ("jurisdictions.csv", ["code"]),
         ("operators.csv", ["cloud"]),
         ("regions.csv", ["cloud", "name"]),
@@ -212,3 +213,18 @@ def test_further_never_costs_less() -> None:
         if any(nearer.usd_per_gib > further.usd_per_gib for nearer, further in pairwise(prices)):
             found.add((cloud, sender))
     assert found == CHEAPER_FAR_AWAY.keys()
+
+
+def test_instance_types_have_sizes_that_exist() -> None:
+    """Between a slice of a core and the largest server that is rented out."""
+    for one in data.instances().values():
+        assert one.cloud in data.complete_clouds()
+        assert 0.1 <= one.cpu_cores <= 1000
+        assert 0.25 <= one.memory_gib <= 33_000
+        assert 0.25 <= one.memory_gib / one.cpu_cores <= 65, one
+    known = {name: (one.cpu_cores, one.memory_gib) for (_, name), one in data.instances().items()}
+    assert known["t3.medium"] == (2, 4)
+    assert known["m6i.xlarge"] == (4, 16)
+    assert known["Standard_D4s_v4"] == (4, 16)
+    assert known["n2-standard-4"] == (4, 16)
+    assert known["e2-micro"] == (0.25, 1)

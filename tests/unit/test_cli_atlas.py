@@ -132,13 +132,58 @@ def test_what_is_unknown_or_makes_no_sense(roam: Roam) -> None:
     )
 
 
+def test_instances(roam: Roam, price_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("federation.cli.clock.now", lambda: 1770000000.0)
+    golden(
+        "atlas-instances",
+        transcript(
+            roam,
+            ("atlas", "instance", "t3.medium", "n2-standard-4"),
+            ("atlas", "instance", "t3.medium", "--region", "eu-west-1"),
+            ("atlas", "instance", "t3.medium", "--region", "eu-central-1", "-o", "json"),
+            ("atlas", "instance", "t3.large"),
+            ("atlas", "instance", "Standard_D2s_v3", "-o", "yaml"),
+            ("atlas", "instance", "t3.medum"),
+            ("atlas", "instance", "t3.medium", "--region", "europe-west3"),
+            ("atlas", "instances", "--cloud", "ovh"),
+            ("atlas", "instances", "--cloud", "gcp", "--region", "eu-central-1"),
+            ("atlas", "instances", "--region", "nowhere"),
+            ("atlas", "instances", "--in", "EU"),
+            ("atlas", "regions", "--region", "eu-central-1"),
+        ),
+    )
+    code, out, err = roam("atlas", "instances", "--region", "eu-central-1")
+    assert (code, len(out.splitlines())) == (0, 1 + 810)
+    assert [line.split()[0] for line in out.splitlines() if "<unknown>   <unknown>" not in line][1:] == [
+        "t3.small",
+        "t3.medium",
+    ]
+    assert "as of 2025-12-20: 44 days old, older than 30 days" in err
+
+
+def test_without_a_price_file_prices_are_unknown(roam: Roam, price_file: Path) -> None:
+    price_file.unlink()
+    out = roam("atlas", "instance", "t3.medium")[1]
+    assert "Prices  unknown: no price file is installed (pip install 'roam-federation[libcloud]')" in out
+    assert json.loads(roam("atlas", "instance", "t3.medium", "-o", "json")[1])["prices"] == []
+
+
+def test_the_price_file_that_is_installed(roam: Roam) -> None:
+    """It has most of the types that the atlas knows, in a common region of each cloud."""
+    for region, least in (("eu-central-1", 0.7), ("westeurope", 0.9), ("europe-west3", 0.8)):
+        found = json.loads(roam("atlas", "instances", "--region", region, "-o", "json")[1])
+        assert sum(bool(one["prices"]) for one in found) >= least * len(found), region
+        known = [price["usd_per_hour"] for one in found for price in one["prices"]]
+        assert all(usd is None or usd > 0 for usd in known)
+
+
 def test_an_unknown_subject_comes_with_the_known_ones(roam: Roam) -> None:
     code, out, err = roam("atlas", "planets")
     assert (code, out) == (64, "")
     assert err.startswith("roam: error: argument SUBJECT: invalid choice: 'planets' (choose from")
 
 
-@pytest.mark.parametrize("subject", ["regions", "clouds", "jurisdictions", "countries", "tariffs"])
+@pytest.mark.parametrize("subject", ["regions", "clouds", "jurisdictions", "countries", "tariffs", "instances"])
 def test_each_fact_has_its_source_and_date_and_is_found_by_its_name(roam: Roam, subject: str) -> None:
     documents = json.loads(roam("atlas", subject, "-o", "json")[1])
     assert list(yaml.safe_load_all(roam("atlas", subject, "-o", "yaml")[1])) == documents
@@ -165,6 +210,8 @@ def test_completion(roam: Roam) -> None:
     assert words("roam atlas country DE D") == ["DJ", "DK", "DM", "DO", "DZ"]
     assert words("roam atlas distance fsn1 hel") == ["hel1"]
     assert words("roam atlas distance fsn1 hel1 h") == []
+    assert words("roam atlas instance t3.m") == ["t3.micro", "t3.medium"]
+    assert words("roam atlas instances --region fsn") == ["fsn1"]
     assert words("roam atlas cloud i") == ["ibm", "ionos"]
     assert words("roam atlas regions --cloud i") == ["ibm"]
     assert words("roam atlas regions --in G") == ["GDPR-adequate", "GCC"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from commandline import Roam, a_policy, an_event, golden, transcript
-from serving import BASE, NOW, SECRET, Served
+from serving import BASE, NOW, SECRET, Served, a_subcluster
 
 from federation.cli.describing.settings import settings_of
 from federation.cli.kinds import KINDS
@@ -18,7 +19,9 @@ from federation.contracts.store import Create, Replace
 from federation.model.event import Event, Regarding
 from federation.model.meta import Key, Metadata
 from federation.model.migration import Migration, MigrationSpec, MigrationStatus, PhaseEntry
+from federation.model.offers import Offer
 from federation.model.placement import Overtaken, Placement, Rollout, Running
+from federation.model.subcluster import SubCluster
 
 
 @pytest.fixture
@@ -96,6 +99,21 @@ def test_each_kind_has_a_page(moving: Served, roam: Roam, what: str) -> None:
     assert SECRET not in out
     assert max(map(len, out.splitlines())) <= 110
     golden(f"describe-{what.replace('/', '-')}", f"$ roam describe {what} -n shop\n{out}")
+
+
+def test_machines_that_are_bought_whole(shop: Served, roam: Roam, price_file: Path) -> None:
+    instances = [{"type": "t3.medium", "spotHourly": 0.0165}, {"type": "t3.small"}, {"type": "t3.large"}]
+    t3 = [Offer(name=one["type"], instance_type=one["type"], cpu_cores=2, memory_bytes=2.0**32) for one in instances]
+    quoted = {"usd_per_hour": 0.02, "spot_usd_per_hour": 0.007, "origin": "EC2 price list", "as_of": NOW - 600}
+    there = a_subcluster("vms", region="eu-central-1", location={}, pricing={}, instances=instances)
+    assert shop.call("POST", f"{BASE}/apply", [there]).code == 200
+    record = shop.store.get(SubCluster, Key("", "vms"))
+    offers = (t3[0], t3[1].model_copy(update=quoted))
+    shop.store.write(
+        [Replace(record.model_copy(update={"status": record.status.model_copy(update={"offers": offers})}))],
+        now=NOW,
+    )
+    golden("describe-machines", transcript(roam, ("describe", "sub", "vms"), ("get", "sub")))
 
 
 def test_several_and_what_is_not_there(moving: Served, roam: Roam) -> None:

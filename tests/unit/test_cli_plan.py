@@ -150,3 +150,12 @@ def test_colours_are_for_people_only(
     path = _small(tmp_path)
     monkeypatch.setattr("federation.cli.plantable.in_colour", lambda _: True)
     assert "\x1b[" in _roam(capsys, "plan", "-f", path)[1]
+
+
+def test_the_example_of_machines_that_are_bought_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    files = ("-f", ROOT / "examples/shop", "-f", ROOT / "examples/machines.yaml", "-n", "shop")
+    code, plan, err = _roam(capsys, "plan", *files)
+    assert (code, err) == (0, "")
+    code, why, err = _roam(capsys, "why", "frontend", *files)
+    assert (code, err) == (0, "")
+    _golden("plan-machines.txt", f"{plan}\n{why}")

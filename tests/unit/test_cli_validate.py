@@ -175,3 +175,23 @@ def test_standard_input(roam: Roam, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin())
     code, out, _ = roam("validate", "-f", "-")
     assert (code, "replics" in out) == (64, True)
+
+
+def test_prices_of_machines_that_are_unknown_or_doubtful(
+    roam: Roam, price_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    types = "[{type: t3.small, hourly: 0.24}, {type: t3.medium}, {type: t3.large}, {type: mine, cpu: '2', memory: 4Gi}]"
+    Path("fleet.yaml").write_text(
+        "apiVersion: roam.federation/v1alpha1\nkind: SubCluster\nmetadata: {name: vms}\n"
+        f"spec:\n  provider: local\n  region: eu-central-1\n  instances: {types}\n"
+    )
+    code, out, err = roam("validate", "-f", "fleet.yaml")
+    unknown = "is known here; unless the driver has one, it will not be bought"
+    assert [line.removeprefix("fleet.yaml:7: ") for line in out.splitlines()[:-1]] == [
+        "warning: spec.instances[0].type: the price of t3.small is doubtful: 10 times those in libcloud's price file",
+        "warning: spec.instances[1].type: the price of t3.medium is doubtful: 10.6 times those in other regions",
+        f"warning: spec.instances[2].type: no price of t3.large {unknown}",
+        f"warning: spec.instances[3].type: no price of mine {unknown}",
+    ]
+    assert (code, err, out.splitlines()[-1]) == (0, "", "1 object, 0 errors, 4 warnings")

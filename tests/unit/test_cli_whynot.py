@@ -103,6 +103,26 @@ def test_at_which_price_it_becomes_the_choice(api: Served, roam: Roam, tmp_path:
         assert (verdict == "chosen") == chosen
 
 
+def test_at_which_price_of_whole_machines_it_becomes_the_choice(api: Served, roam: Roam, tmp_path: Path) -> None:
+    """A quarter of the cores of two machines: what it would cost in fractions elsewhere is what they may cost."""
+
+    def verdict(hourly: float) -> dict[str, Any]:
+        types = [{"type": "mine", "cpu": "1", "memory": "4Gi", "hourly": hourly}]
+        documents = [a_microservice("db", replicas=2), a_subcluster("near"), a_subcluster("vms", instances=types)]
+        path = _write(tmp_path / "a.yaml", documents)
+        found: dict[str, Any] = json.loads(roam("why-not", "db", "vms", "-n", "shop", "-f", path, "-o", "json")[1])
+        return found
+
+    found = verdict(0.2)
+    assert (found["verdict"], found["terms"]) == ("feasible", {"compute": 0.2})
+    assert "buys 1x mine on demand" in found["reasons"]
+    change = found["alone"][0]["change"]
+    assert change.startswith("its machines for at most "), change
+    factor = float(change.removeprefix("its machines for at most ").partition(" ")[0])
+    assert verdict(0.2 * factor * 0.98)["verdict"] == "chosen"
+    assert verdict(0.2 * factor * 1.02)["verdict"] == "feasible"
+
+
 def test_against_a_server_a_pin_is_one_of_the_changes(shop: Served, roam: Roam) -> None:
     assert shop.patch(f"{BASE}/namespaces/shop/placements/cart", {"spec": {"pinned": "onprem"}}).code == 200
     found = json.loads(roam("why-not", "shop/cart", "cloud", "-o", "json")[1])

@@ -8,6 +8,7 @@ from typing import Any
 from federation.contracts.driver import Capabilities, Observation, PodState, WithoutInspection, Workload, WorkloadState
 from federation.contracts.store import Create, Replace
 from federation.engine.core import Engine, Plugins
+from federation.engine.links import OFFERS_PERIOD_S
 from federation.model.meta import Key, Metadata, Selector
 from federation.model.microservice import Call, Microservice, MicroserviceSpec
 from federation.model.offers import Offer
@@ -71,12 +72,13 @@ class Driver(WithoutInspection):
     def __init__(self, cores: float) -> None:
         self._cores = cores
         self.running: dict[Key, WorkloadState] = {}
+        self.machines: tuple[Offer, ...] = ()
 
     def capabilities(self) -> Capabilities:
         return Capabilities(runs_images=True, names="dns")
 
     def offers(self, *, deadline_s: float) -> tuple[Offer, ...]:
-        return (Offer(name="all", cpu_cores=self._cores, memory_bytes=2.0**40, **PRICE),)
+        return (Offer(name="all", cpu_cores=self._cores, memory_bytes=2.0**40, **PRICE), *self.machines)
 
     def observe(self, cursor: str | None, *, wait_s: float, deadline_s: float) -> Observation:
         return Observation("0", True, tuple(state for _, state in sorted(self.running.items())))
@@ -235,3 +237,34 @@ def test_quick_decisions_count_the_room_of_all_others() -> None:
     assert fleet.count() == 6
     placements = fleet.store.list(Placement).items
     assert sum(target.replicas for each in placements for target in each.spec.targets) == 6
+
+
+def test_what_a_driver_says_machines_cost_decides_and_is_remembered() -> None:
+    """One machine is cheaper than the cores elsewhere; when the driver can't tell its price any more, it is still."""
+    fleet = Fleet(services=0)
+    quoted = Offer(
+        name="m1",
+        instance_type="m1",
+        cpu_cores=2.0,
+        memory_bytes=2.0**33,
+        usd_per_hour=0.01,
+        origin="the price list",
+        as_of=fleet.runtime.now(),
+    )
+    for there, usd in (("here", 0.5), ("there", 0.01)):
+        fleet.drivers[there].machines = (quoted.model_copy(update={"usd_per_hour": usd}),)
+    fleet.pass_time(OFFERS_PERIOD_S + 2.0)
+    fleet.create("first")
+    fleet.until(lambda: fleet.count() == 1)
+    silent = quoted.model_copy(update={"usd_per_hour": None, "as_of": None, "origin": ""})
+    fleet.drivers["there"].machines = (silent,)
+    fleet.pass_time(OFFERS_PERIOD_S + 2.0)
+    fleet.create("second")
+    fleet.until(lambda: fleet.count() == 2)
+    for name in ("first", "second"):
+        assert set(fleet.running(name)) == {"there"}
+        placement = fleet.store.get(Placement, Key("d", name))
+        assert placement.status.proposed is not None
+        assert placement.status.proposed.terms["compute"] == 0.01
+    stored = fleet.store.get(SubCluster, Key("", "there")).status.offers
+    assert stored[1] == quoted

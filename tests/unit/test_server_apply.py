@@ -99,3 +99,33 @@ def test_statuses_written_meanwhile_are_kept(api: Served) -> None:
     found = api.store.get(Microservice, Key("shop", "cart"))
     assert found.spec.replicas == 12
     assert found.status.gateway_ports["80"] > 0
+
+
+def test_prices_and_machines_that_make_no_sense_are_refused_and_nothing_is_stored(api: Served) -> None:
+    def machines(name: str, *instances: object, **spec: object) -> dict[str, object]:
+        return a_subcluster(name, region="eu-central-1", location={}, instances=list(instances), **spec)
+
+    def spot(name: str, share: object) -> dict[str, object]:
+        metadata = {"name": name, "namespace": "shop"}
+        spec = {"selector": {}, "cost": {"spot": share}}
+        return {"apiVersion": "roam.federation/v1alpha1", "kind": "PlacementPolicy", "metadata": metadata, "spec": spec}
+
+    bad = {
+        "spec.instances[0].hourly": (machines("a", {"type": "t3.medium", "hourly": -1}), "it is negative"),
+        "spec.instances[0].spotHourly": (machines("a", {"type": "t3.medium", "spotHourly": "0"}), "0 is no price"),
+        "spec.instances[0].type": (machines("a", {"type": "t9.medium"}), "unknown instance type 't9.medium' of aws"),
+        "spec.region": (a_subcluster("a", region="atlantis", location={}, instances=[]), "unknown region 'atlantis'"),
+        "spec.pricing.cpuHour": (a_subcluster("a", pricing={"cpuHour": -0.1}), "it is negative"),
+    }
+    for field, (document, message) in bad.items():
+        reply = api.call("POST", APPLY, [a_microservice("cart"), document])
+        assert reply.code == 422
+        assert [(cause["field"], message in cause["message"]) for cause in reply.body["details"]["causes"]] == [
+            (field, True)
+        ]
+    for share in ("101%", "-1%", 1.5, -0.5):
+        reply = api.call("POST", APPLY, [spot("p", share)])
+        assert reply.code == 422
+        assert "must lie between 0% and 100%" in reply.text
+    assert api.store.version() == 0
+    assert _results(api, machines("a", {"type": "t3.medium"}), spot("p", "100%")) == ["a created", "p created"]

@@ -181,6 +181,29 @@ def test_usage_tells_places_capacity_and_price(served: Served) -> None:
     assert (items["near"]["cpuCores"], items["near"]["cpuUsedCores"], items["near"]["cpuHourUsd"]) == (8.0, 0.0, 0.02)
 
 
+def test_usage_of_whole_machines(served: Served) -> None:
+    spec = {
+        "provider": "local",
+        "instances": [{"type": "mine", "cpu": "2", "memory": "4Gi", "hourly": 0.1, "spotHourly": 0.04}],
+    }
+    put(served.store, SubCluster.model_validate({"metadata": {"name": "vms"}, "spec": spec}))
+    document = a_microservice("big", replicas=3)
+    document["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1500m"}}
+    spot = {"selector": {}, "cost": {"spot": "50%"}}
+    documents = [
+        document,
+        {**document, "kind": "ClusterPlacementPolicy", "metadata": {"name": "spot"}, "spec": spot},
+    ]
+    assert served.call("POST", f"{BASE}/apply", documents).code == 200
+    placed = {
+        "metadata": {"name": "big", "namespace": "shop"},
+        "spec": {"targets": [{"subcluster": "vms", "replicas": 3}]},
+    }
+    put(served.store, Placement.model_validate(placed))
+    items = {each["name"]: each for each in served.call("GET", f"{BASE}/fleet").body["items"]}
+    assert (items["vms"]["cpuUsedCores"], items["vms"]["cpuHourUsd"], items["vms"]["usdPerHour"]) == (4.5, None, 0.24)
+
+
 def test_a_subcluster_whose_place_makes_no_sense_is_shown_all_the_same(tmp_path: Path) -> None:
     with serving(tmp_path, extras=lambda store: page_extras(store, lambda: NOW)) as served:
         spec = SubClusterSpec(provider="local", region="atlantis")

@@ -8,6 +8,7 @@ import pytest
 from serving import a_subcluster
 from whatif import CHEAP, GB, PLANNER, a_fleet, places, played, policy, scenario, service, shop, state
 
+from federation.app import machines_sold
 from federation.errors import InvalidInput, InvalidInputs
 from federation.model.meta import Metadata
 from federation.model.migration import Migration
@@ -116,6 +117,23 @@ def test_prices_by_cloud_resource_and_offer() -> None:
     assert (spec.pricing.cpu_hour, spec.pricing.memory_gib_hour) == (pytest.approx(0.06), 0.003)
     assert (offer.cpu_hour_usd, offer.memory_gib_hour_usd) == (1.5, None)
     assert after.subclusters["home"] == start.subclusters["home"]
+
+
+def test_prices_of_whole_machines_and_of_those_in_the_price_file() -> None:
+    types = [{"type": "t3.medium", "hourly": 0.05}, {"type": "m6i.large"}]
+    vms = a_subcluster("vms", region="eu-central-1", location={}, pricing={}, instances=types)
+    start = state(vms, service("cart", replicas=4))
+    (step,) = played(start, [{"prices": {"subcluster": "vms", "factor": 3}}]).steps
+    assert step.before_usd_per_hour == pytest.approx(2 * 0.05)
+    assert step.after_usd_per_hour == pytest.approx(3 * 2 * 0.05)
+    old, new = (
+        {one.instance_type: one.usd_per_hour for one in machines_sold(each.subclusters["vms"])}
+        for each in (start, _after(start, {"prices": {"factor": 2}}))
+    )
+    assert new == {name: pytest.approx(2 * (usd or 0.0)) for name, usd in old.items()}
+    assert old["m6i.large"], "it is in the price file that is installed"
+    with pytest.raises(InvalidInput, match="vms: machines are bought whole there, with cores and memory"):
+        _after(start, {"prices": {"factor": 2, "of": ["cpu"]}})
 
 
 def test_traffic_grows_of_all_or_of_some_and_assumed_volumes_stay_marked() -> None:

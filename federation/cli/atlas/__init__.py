@@ -18,10 +18,12 @@ SUBJECTS = {
     "countries": "countries",
     "country": "countries",
     "tariffs": "tariffs",
+    "instances": "instances",
+    "instance": "instances",
     "distance": "distance",
 }
 """What may be asked for, by each word for it."""
-_FILTERS = {"cloud": ("regions", "tariffs"), "country": ("regions",), "within": ("regions", "countries")}
+_FILTERS = {"cloud": ("regions", "tariffs", "instances"), "country": ("regions",), "within": ("regions", "countries")}
 _OPTIONS = {"cloud": "--cloud", "country": "--country", "within": "--in", "files": "--filename"}
 
 
@@ -30,6 +32,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.epilog = (
         "regions, clouds, jurisdictions, countries, tariffs   all of them, or those that the options leave\n"
         "region, cloud, jurisdiction, country                 with a name: all about it\n"
+        "instances, instance   machines that are bought whole: their size, and with --region or a name their prices\n"
         "distance   km, round trip and transfer prices between two regions, countries or sub-clusters of files\n\n"
         "A region is written by its name, or as CLOUD/NAME where several clouds have it. Each fact has a source and\n"
         "a date: -o wide and json show them. Round trips are estimated, unless location.latencies of a sub-cluster\n"
@@ -41,13 +44,16 @@ def configure(parser: ArgumentParser) -> None:
         "  roam atlas country CH\n"
         "  roam atlas distance eu-central-1 us-east-1\n"
         "  roam atlas distance onprem-frankfurt JP -f fleet.yaml\n"
-        "  roam atlas tariffs --cloud gcp -o wide"
+        "  roam atlas tariffs --cloud gcp -o wide\n"
+        "  roam atlas instances --region eu-central-1\n"
+        "  roam atlas instance t3.medium"
     )
     parser.add_argument("subject", metavar="SUBJECT", choices=tuple(SUBJECTS), help="what to look up, see below")
     parser.add_argument("names", nargs="*", default=[], metavar="FACT", help="which one; with distance: two places")
-    parser.add_argument("--cloud", metavar="CLOUD", help="regions and tariffs of this cloud, such as aws")
+    parser.add_argument("--cloud", metavar="CLOUD", help="regions, tariffs, instances of this cloud, such as aws")
     parser.add_argument("--country", metavar="COUNTRY", help="regions in this country, such as DE")
     parser.add_argument("--in", dest="within", metavar="JURISDICTION", help="regions and countries in it, such as EU")
+    parser.add_argument("--region", metavar="REGION", help="instances: what they cost there, such as eu-central-1")
     parser.add_argument(
         "-f",
         "--filename",
@@ -68,6 +74,10 @@ def run(args: Any) -> int:
         from federation.cli.atlas.apart import show_distance
 
         show_distance(args.names, args.files, args.output)
+    elif subject == "instances":
+        from federation.cli.atlas.instances import show_instances
+
+        show_instances(args.names, cloud=args.cloud, region=args.region, output=args.output)
     elif args.names:
         from federation.cli.atlas.pages import show_pages
 
@@ -83,7 +93,10 @@ def _check(subject: str, args: Any) -> None:
     """Raises: InvalidInput for what does not go together."""
     for name, subjects in _FILTERS.items():
         if getattr(args, name) is not None and (subject not in subjects or args.names):
-            raise InvalidInput(f"{_OPTIONS[name]} is for {' and '.join(subjects)} without a name (roam atlas --help)")
+            words = ", ".join(subjects[:-1]) + " and " * (len(subjects) > 1) + subjects[-1]
+            raise InvalidInput(f"{_OPTIONS[name]} is for {words} without a name (roam atlas --help)")
+    if args.region is not None and subject != "instances":
+        raise InvalidInput("--region is for instances (roam atlas --help)")
     if args.files and subject != "distance":
         raise InvalidInput("--filename is for distance (roam atlas --help)")
     if subject == "tariffs" and args.names:

@@ -17,6 +17,8 @@ def candidates(metavar: str, words: Sequence[str]) -> Mapping[str, str]:
         return {code: one.name for code, one in data.countries().items()}
     if metavar == "JURISDICTION":
         return {code: one.name for code, one in data.jurisdictions().items()}
+    if metavar == "REGION":
+        return _regions()
     subject = SUBJECTS.get(words[0] if words else "")
     if subject == "distance":
         return {**_regions(), **candidates("COUNTRY", ())} if len(words) < 3 else {}
@@ -24,6 +26,12 @@ def candidates(metavar: str, words: Sequence[str]) -> Mapping[str, str]:
         return {name: about for name, about in _regions().items() if name not in words}
     if subject == "clouds":
         return {cloud: one.name for cloud, one in data.operators().items() if cloud not in words}
+    if subject == "instances":
+        return {
+            one.type: f"{one.cpu_cores:g} CPU, {one.memory_gib:g} GiB"
+            for one in data.instances().values()
+            if one.type not in words
+        }
     found = {"countries": "COUNTRY", "jurisdictions": "JURISDICTION"}.get(subject or "")
     return {name: about for name, about in candidates(found, ()).items() if name not in words} if found else {}
 

@@ -11,6 +11,8 @@ from federation.cli.describing.settings import shown
 from federation.cli.moving import bar as move_bar
 from federation.cli.moving import is_open, phase
 from federation.cli.sheet import Sheet, bar, how_of
+from federation.model.meta import format_time
+from federation.model.offers import Offer
 from federation.model.podtemplate import requests
 from federation.model.quantity import parse_quantity
 
@@ -80,7 +82,9 @@ def _running(name: str, facts: Facts) -> list[tuple[Object, int, Object | None]]
 def _show_offers(
     sheet: Sheet, subcluster: Object, running: list[tuple[Object, int, Object | None]], facts: Facts
 ) -> None:
-    spec, offers = subcluster["spec"], subcluster["status"]["offers"]
+    spec = subcluster["spec"]
+    machines = _machines(subcluster)
+    offers = [one for one in subcluster["status"]["offers"] if not one.get("instanceType")]
     services = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in facts.all("microservices")}
     cores = memory = 0.0
     for placement, wanted, seen in running:
@@ -90,7 +94,7 @@ def _show_offers(
             replicas = max(wanted, seen["replicas"] if seen is not None else 0)
             cores, memory = cores + asked.cpu_cores * replicas, memory + asked.memory_bytes * replicas
     budget = f"at most {money(spec['budget']['hourly'])} USD per hour in all" if spec.get("budget") else ""
-    sheet.heading("Offers", budget or ("" if offers else "none heard of yet"))
+    sheet.heading("Offers", budget or ("" if offers or machines else "none heard of yet"))
     rows = [
         (
             one["name"],
@@ -105,8 +109,43 @@ def _show_offers(
     ]
     if rows:
         sheet.table(("OFFER", "CPU", "MEMORY", "USD/CPU-H", "USD/GIB-H", "ORIGIN", "AGE"), rows)
+    _show_machines(sheet, machines, facts)
     _show_used(sheet, "CPU", cores, _ceiling(offers, "cpuCores", spec["capacity"]["cpu"]), "")
     _show_used(sheet, "memory", memory / _GIB, _ceiling(offers, "memoryBytes", spec["capacity"]["memory"]) / _GIB, "Gi")
+
+
+def _machines(subcluster: Object) -> tuple[Offer, ...]:
+    """The machines that are bought whole there."""
+    if not (
+        subcluster["spec"].get("instances") or any(one.get("instanceType") for one in subcluster["status"]["offers"])
+    ):
+        return ()
+    from federation.app import machines_sold
+    from federation.cli.world import parse
+    from federation.model.subcluster import SubCluster
+
+    found = parse(SubCluster, subcluster)
+    return machines_sold(found) if isinstance(found, SubCluster) else ()
+
+
+def _show_machines(sheet: Sheet, machines: tuple[Offer, ...], facts: Facts) -> None:
+    rows = [
+        (
+            one.instance_type,
+            f"{one.cpu_cores:g}" if one.cpu_cores else "<unknown>",
+            f"{one.memory_bytes / _GIB:.4g}Gi" if one.memory_bytes else "<unknown>",
+            money(one.usd_per_hour),
+            money(one.spot_usd_per_hour),
+            one.origin,
+            ""
+            if one.as_of is None
+            else f"{facts.ago(format_time(one.as_of))}{', old' if one.outdated(facts.now) else ''}",
+            one.doubt,
+        )
+        for one in machines
+    ]
+    if rows:
+        sheet.table(("MACHINE", "CPU", "MEMORY", "USD/H", "SPOT", "ORIGIN", "AGE", "DOUBT"), rows)
 
 
 def _ceiling(offers: list[Object], field: str, capacity: object) -> float:
