@@ -130,7 +130,7 @@ def _departure(
         after = targets
     elif then.verdict != "placed":
         after, why, lacks = (), " ".join(then.reasons), _lack(then, targets)
-    costs = now.cost_usd_per_hour, then.cost_usd_per_hour
+    costs = now.running_usd_per_hour, then.running_usd_per_hour
     key = Key(then.namespace, then.service)
     return Departure(key, targets, after, why, lacks, 0.0 if data else violation.delay_s, *costs)
 
@@ -151,7 +151,7 @@ def _services(judgement: Judgement) -> dict[Key, PlannedService]:
 
 
 def _total(services: Mapping[Key, PlannedService], committed: Mapping[Key, object]) -> float:
-    return round(sum(one.cost_usd_per_hour for key, one in services.items() if key in committed), 9)
+    return round(sum(one.running_usd_per_hour for key, one in services.items() if key in committed), 9)
 
 
 def print_foresight(found: Foresight) -> None:

@@ -10,7 +10,7 @@ from math import floor
 from federation.app import plan_resources
 from federation.model.meta import Key, Resource
 from federation.model.placement import Placement, Target
-from federation.model.plan import PlannedService
+from federation.model.plan import MOVING, PlannedService
 from federation.model.subcluster import SubCluster
 
 MILLION = 1_000_000
@@ -113,7 +113,7 @@ def divided(whole: int, weights: Sequence[int]) -> list[int]:
 
 
 def _terms(service: PlannedService) -> dict[str, int]:
-    return {term: round(usd * MILLION) for term, usd in service.terms.items()}
+    return {term: round(usd * MILLION) for term, usd in service.terms.items() if term != MOVING}
 
 
 def _sum(service: PlannedService) -> int:

@@ -6,11 +6,13 @@ The sections are plain data here: each belongs to a policy engine, which brings 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from federation.model.meta import Int, LabelKey, LabelValue, Resource, Selector, Value
+from federation.model.microservice import Microservice
 from federation.model.quantity import Duration, Share, parse_duration_s
 from federation.model.subcluster import Taint
 from federation.model.windows import WindowText
@@ -22,6 +24,8 @@ def _some_time(value: str) -> str:
     return value
 
 
+PAYBACK = "72h"
+"""Within what time a move has to repay itself where no policy says so."""
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -33,6 +37,11 @@ class Canary(Value):
     max_error_rate: Share = 0.01
     drain_timeout: Duration = "30s"
 
+    @property
+    def overlap_s(self) -> float:
+        """How long both copies run, seconds: while the traffic is shifted, and then drained."""
+        return len(self.steps) * parse_duration_s(self.interval) + parse_duration_s(self.drain_timeout)
+
 
 class Strategy(Value):
     """How a move is made."""
@@ -43,7 +52,8 @@ class Strategy(Value):
 class MigrationRules(Value):
     """When and how Roam moves what runs. `mode`: whether a cheaper place alone is reason enough. Such a move has to
     repay itself within `payback`, save `min_savings` of what the service costs, come no sooner than `cooldown` after
-    the last one, and begin in one of the `windows`; what is unset restricts nothing."""
+    the last one, and begin in one of the `windows`; what is unset restricts nothing; the planner spreads what a
+    move costs once over `PAYBACK` then."""
 
     mode: Literal["manual", "automatic"] = "manual"
     payback: Annotated[Duration, AfterValidator(_some_time)] | None = None
@@ -51,6 +61,11 @@ class MigrationRules(Value):
     cooldown: Duration | None = None
     windows: Annotated[tuple[WindowText, ...], Field(max_length=100)] = ()
     strategy: Strategy = Strategy()
+
+    @property
+    def payback_s(self) -> float:
+        """Over how many seconds what a move costs once is spread: `payback`, else `PAYBACK`; > 0."""
+        return parse_duration_s(self.payback or PAYBACK)
 
 
 class Toleration(Value):
@@ -124,3 +139,18 @@ class ClusterPlacementPolicy(Resource):
 
 
 Policy = PlacementPolicy | ClusterPlacementPolicy
+
+
+def migration_rules(service: Microservice, policies: Iterable[Policy]) -> MigrationRules:
+    """How the service moves: the `migration` section of the matching policy of the highest precedence; of equals the
+    first by kind and name; defaults when no policy says anything."""
+    namespace, labels = service.metadata.namespace, service.metadata.labels
+    found = [
+        policy
+        for policy in policies
+        if policy.spec.migration is not None
+        and (isinstance(policy, ClusterPlacementPolicy) or policy.metadata.namespace == namespace)
+        and policy.spec.selector.matches(labels)
+    ]
+    best = min(found, key=lambda policy: (-policy.spec.precedence, policy.kind, policy.key), default=None)
+    return best.spec.migration if best is not None and best.spec.migration is not None else MigrationRules()

@@ -14,10 +14,9 @@ from federation.errors import AlreadyExists, InvalidInput, NotFound, StaleWrite
 from federation.model.meta import API_VERSION, FLEET, Key, Resource, Selector
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
-from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
+from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy, migration_rules
 from federation.model.redact import is_redacted, restore
 from federation.model.subcluster import SubCluster
-from federation.reconcile.moves import migration_rules
 from federation.server.admission import check_create, check_replace, refuse_delete
 from federation.server.answers import Answer, Refused, status, wire
 from federation.server.jsonpatch import apply_json_patch

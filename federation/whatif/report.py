@@ -176,7 +176,7 @@ def report(name: str, changes: Sequence[str], before: Settled, after: Settled) -
         under_way=tuple(sorted(going & after.state.services.keys())),
         before_usd_per_hour=before.total_usd_per_hour,
         after_usd_per_hour=after.total_usd_per_hour,
-        free_usd_per_hour=after.wish.plan.total_usd_per_hour,
+        free_usd_per_hour=after.wish.plan.running_usd_per_hour,
         bound_usd_per_hour=plan.bound_usd_per_hour,
         gap=plan.gap,
         ended=after.ended,
