@@ -160,16 +160,21 @@ def whatif_planner() -> Planner:
 
 
 def plan_resources(
-    resources: Iterable[Resource], now: float, *, held: Mapping[Key, tuple[Target, ...]] | None = None
+    resources: Iterable[Resource],
+    now: float,
+    *,
+    held: Mapping[Key, tuple[Target, ...]] | None = None,
+    certify: bool = True,
 ) -> Judgement:
     """The plan for a set of resources (files, or the state of a server), with no side effect.
 
     Args: now, seconds since 1970; held, the only services that must not move, with their targets (None: those that are
-    pinned or on the move). The placements and open migrations among the resources are what runs now.
+    pinned or on the move); certify, whether to spend time on a close bound, for those who show the gap. The placements
+    and open migrations among the resources are what runs now.
     Raises: InvalidInput, for policies or places that make no sense, or policies that contradict each other."""
     from federation.planner.decide import Judgement
 
-    return Judgement(plan_request(resources, now, held=held))
+    return Judgement(plan_request(resources, now, held=held), certify=certify)
 
 
 def plan_request(

@@ -211,7 +211,7 @@ def _places(manifests: Manifests) -> Iterator[Finding]:
 def _unplaceable(manifests: Manifests) -> Iterator[Finding]:
     """Services that no sub-cluster among the files may or can take."""
     try:
-        plan = plan_resources(manifests.resources, time.time()).plan
+        plan = plan_resources(manifests.resources, time.time(), certify=False).plan
     except InvalidInputs as error:
         yield from (Finding.of("error", each) for each in error.errors)
         return

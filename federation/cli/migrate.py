@@ -242,7 +242,7 @@ def _lacks(client: Client, wishes: Sequence[Wish]) -> tuple[Unplaceable | None, 
     from federation.model.meta import Key
 
     resources = fetch(client)
-    judgement = plan_resources(resources, time.time())
+    judgement = plan_resources(resources, time.time(), certify=False)
     lacks: list[str] = []
     said: list[str] = []
     denied = False

@@ -72,8 +72,8 @@ def spending(resources: Iterable[Resource], now: float, wanted: Callable[[Key], 
         if isinstance(each, Placement) and any(target.replicas for target in each.spec.targets)
     }
     providers = {each.metadata.name: each.spec.provider for each in everything if isinstance(each, SubCluster)}
-    present = _services(plan_resources(everything, now, held=committed).plan.placements)
-    future = _services(plan_resources(everything, now).plan.placements)
+    present = _services(plan_resources(everything, now, held=committed, certify=False).plan.placements)
+    future = _services(plan_resources(everything, now, certify=False).plan.placements)
     keys = [key for key in sorted(committed) if wanted(key) and key in present]
     shares = tuple(share for key in keys for share in _shares(present[key], committed[key], providers))
     proposed = tuple(
