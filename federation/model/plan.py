@@ -113,3 +113,8 @@ class Plan(Value):
     def running_usd_per_hour(self) -> float:
         """What all of it costs once it runs there: all but what the moves cost."""
         return round(fsum(each.running_usd_per_hour for each in self.placements), 9)
+
+    def terms(self) -> dict[str, float]:
+        """What each term comes to in all, USD per hour, by name; they add up to `total_usd_per_hour`."""
+        names = sorted({name for each in self.placements for name in each.terms})
+        return {name: round(fsum(each.terms.get(name, 0.0) for each in self.placements), 9) for name in names}

@@ -12,7 +12,7 @@ from federation.model.placement import Target
 from federation.model.plan import MOVING, MoveCost, Plan, PlannedCall, PlannedService, Saving, Violation
 from federation.planner.explain import Explainer, say, state_of
 from federation.planner.feasibility import UNFIT, draining, feasibility_reasons
-from federation.planner.ledger import DIGITS
+from federation.planner.ledger import DIGITS, Ledger
 from federation.planner.obstacles import PASSING, held_obstacles, obstacles, policy_reasons, rule_reasons
 from federation.planner.request import PlanRequest
 from federation.planner.solve import solve
@@ -256,6 +256,20 @@ class Judgement:
             then = fsum(terms.values()) - terms.get(MOVING, 0.0)
             saving = fsum(ledger.terms_at(index, here).values()) - then
         return self.request.moves.cost(index, row, saving)
+
+    def present_usd_per_hour(self) -> float | None:
+        """What all that runs costs where it is committed to run now; None where nothing runs. Unknown prices count as
+        nothing."""
+        request = self.request
+        if not request.problem.current.any():
+            return None
+        now = {key: targets for key, targets in zip(request.view.keys(), request.view.current, strict=True) if targets}
+        placements = tuple(
+            PlannedService(namespace=key.namespace, service=key.name, verdict="placed", targets=targets)
+            for key, targets in now.items()
+        )
+        ledger = Ledger(request, state_of(request, Plan(placements=placements)))
+        return round(fsum(ledger.now.ravel().tolist()), DIGITS)
 
     def candidates(self, key: Key) -> PlannedService:
         """One service of the plan with all its candidates. Raises KeyError for one that the plan does not know."""

@@ -25,9 +25,9 @@ GIB = 2.0**30
 HOUR_S = 3600.0
 DIGITS = 9
 IMAGES = "the size of its images"
-PAUSE = "how long it is down: its volumes are copied once more while nobody writes"
-AGAIN = "how long it is down: its work begins anew"
-LOST = "what has to be copied: the place that has it is lost"
+PAUSE = "how long it is down (its volumes are copied once more while nobody writes)"
+AGAIN = "how long it is down (its work begins anew)"
+LOST = "what has to be copied (the place that has it is lost)"
 
 
 @dataclass(frozen=True, eq=False)

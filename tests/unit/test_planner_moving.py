@@ -122,7 +122,7 @@ def test_from_a_lost_place_nothing_is_copied():
     found = judgement.move(WEB)
     assert MOVING not in planned(judgement.plan, "web").terms
     assert (found.volume_bytes, found.overlap_usd) == (None, 0.0)
-    assert "what has to be copied: the place that has it is lost" in found.unknown
+    assert "what has to be copied (the place that has it is lost)" in found.unknown
 
 
 def test_what_is_new_or_stays_moves_nothing():
