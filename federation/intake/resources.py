@@ -128,6 +128,12 @@ def _check_connection(
 
 def _check_sections(spec: Mapping[str, Any], schemas: Schemas, spot: Spot, errors: list[InvalidInput]) -> None:
     fields = fields_of(PolicySpec)
+    said = spec.keys() - {"selector", "precedence"}
+    if not any(spec[name] not in (None, []) or name in schemas.sections for name in said):
+        message = f"says nothing; give at least one of {', '.join(sorted(schemas.sections))}, migration, tolerations"
+        errors.append(spot.error(message, ("spec",)))
+    if spec.get("migration") == {}:
+        errors.append(spot.error("says nothing; give mode, payback, windows, strategy, ...", ("spec", "migration")))
     for name in sorted(spec.keys() - set(fields)):
         if name in schemas.sections:
             check(schemas.sections[name], spec[name], spot.inside(("spec", name)), errors)

@@ -26,16 +26,34 @@ def _some_time(value: str) -> str:
 
 PAYBACK = "72h"
 """Within what time a move has to repay itself where no policy says so."""
+LONGEST_STEP_S = 86400.0
+
+
+def _rising(steps: tuple[int, ...]) -> tuple[int, ...]:
+    if not steps or steps[-1] != 100 or list(steps) != sorted(set(steps)):
+        raise ValueError(
+            f"{list(steps)} are no steps: give rising percentages that end with 100, such as 5, 25, 50, 100"
+        )
+    return steps
+
+
+def _not_for_ever(value: str) -> str:
+    if parse_duration_s(value) > LONGEST_STEP_S:
+        raise ValueError(f"{value!r} is too long for a step of a move; write at most 24h")
+    return value
+
+
+StepTime = Annotated[Duration, AfterValidator(_not_for_ever)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 
 class Canary(Value):
     """Traffic steps of a move, in percent on the target; the last is 100."""
 
-    steps: tuple[Percent, ...] = (5, 25, 50, 100)
-    interval: Duration = "30s"
+    steps: Annotated[tuple[Percent, ...], Field(max_length=100), AfterValidator(_rising)] = (5, 25, 50, 100)
+    interval: StepTime = "30s"
     max_error_rate: Share = 0.01
-    drain_timeout: Duration = "30s"
+    drain_timeout: StepTime = "30s"
 
     @property
     def overlap_s(self) -> float:
@@ -107,7 +125,7 @@ class PolicySpec(Value):
     selector: Selector = Selector()
     migration: MigrationRules | None = None
     tolerations: tuple[Toleration, ...] = ()
-    precedence: Int = 0
+    precedence: Annotated[Int, Field(ge=-(10**9), le=10**9)] = 0
 
     @property
     def sections(self) -> dict[str, JsonValue]:
