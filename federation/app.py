@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from federation.engine.judging import Situation
     from federation.intake.schemas import Schemas
     from federation.model.meta import Key, Resource
+    from federation.model.microservice import Microservice
     from federation.model.placement import Target
+    from federation.model.policy import Policy
     from federation.model.subcluster import Gateway, SubCluster
     from federation.planner.decide import Judgement
     from federation.planner.request import PlanRequest
@@ -205,6 +207,17 @@ def plan_request(
         lines = sorted({f"{key}: {message}" for key, messages in found.items() for message in messages})
         raise InvalidInputs(tuple(InvalidInput(line) for line in lines))
     return request
+
+
+def contradictions(policies: Iterable[Policy], services: Iterable[Microservice]) -> Mapping[Key, tuple[str, ...]]:
+    """What is contradictory in the policies, by the service that they are about; each message names both sides.
+
+    Raises: InvalidInputs, for policies that no engine understands."""
+    from federation.planner.request import prepare
+    from federation.planner.world import World
+
+    world = World((), tuple(services), tuple(policies))
+    return prepare(world, policy_engines(), {}, 0.0).conflicts
 
 
 def _places(subclusters: Iterable[SubCluster]) -> dict[str, Place]:

@@ -267,3 +267,47 @@ def test_what_only_looks_absurd_is_legal(document: dict[str, Any], roam: Roam, t
     path = tmp_path / "good.yaml"
     path.write_text(yaml.safe_dump(document))
     assert json.loads(roam("validate", "-f", path, "-o", "json")[1])["errors"] == 0
+
+
+def named(name: str, document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "metadata": {**document["metadata"], "name": name}}
+
+
+TOGETHER = [
+    (locality(users=[DE], latencyWorth=0.1), locality(latencyWorth=0.2), "spec.locality.latencyWorth"),
+    (
+        pp(compliance={"residency": {"allow": ["EU"]}}),
+        pp(compliance={"residency": {"allow": ["CH"]}}),
+        "spec.compliance.residency",
+    ),
+    (pp(importance=1), pp(importance=2), "spec.importance"),
+    (locality(**{"with": ["db"]}), locality(apart=["shop/db"]), "spec.locality"),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "field"), TOGETHER, ids=[row[2] for row in TOGETHER])
+def test_policies_that_contradict_each_other_are_not_stored(
+    one: dict[str, Any], other: dict[str, Any], field: str, api: Served
+) -> None:
+    first, second = named("one", one), named("two", other)
+    services = [ms(), a_microservice("db")]
+    before = api.store.version()
+    assert api.call("POST", f"{BASE}/apply", [*services, first, second]).code == 422
+    assert api.store.version() == before
+    assert api.call("POST", f"{BASE}/apply", [*services, first]).code == 200
+    before = api.store.version()
+    for method, path, body in (
+        ("POST", f"{BASE}/apply", [second]),
+        ("POST", f"{BASE}/apply?dryRun=All", [second]),
+        ("POST", f"{BASE}/namespaces/shop/placementpolicies", second),
+    ):
+        answer = api.call(method, path, body)
+        assert answer.code == 422
+        assert [cause["field"].rpartition(" ")[2] for cause in answer.body["details"]["causes"]] == [field]
+        assert "one" in answer.body["message"]
+        assert "two" in answer.body["message"]
+    assert api.store.version() == before
+    # With a precedence of their own there is nothing to contradict, where a single setting is at stake.
+    higher = {**second, "spec": {**second["spec"], "precedence": 1}}
+    settled = field in ("spec.locality.latencyWorth", "spec.importance")
+    assert api.call("POST", f"{BASE}/apply", [higher]).code == (200 if settled else 422)
