@@ -166,7 +166,7 @@ def test_the_order_of_anything_changes_nothing(world, shuffler: random.Random, r
     assert decide(request(services, rules, fleet, placements=backwards)) == plan
 
 
-# A spread rule is left out: it lets a service be divided that would stand in one place without it, which may be cheaper.
+# Not a spread rule: it lets a service be divided that would stand in one place without it, which may be cheaper.
 @given(worlds(), st.sampled_from([each for each in POLICIES if each is not TWO]))
 @settings(max_examples=60, deadline=None)
 def test_one_more_rule_never_makes_it_cheaper_than_the_bound_before(world, added):
