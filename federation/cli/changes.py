@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from federation.model.meta import Key, Resource
-from federation.model.placement import Placement, Target
+from federation.model.placement import Placement, Target, counts_of, what_changes
 from federation.model.plan import MoveCost, Plan, PlannedService
 from federation.planner.decide import Judgement
 
@@ -98,20 +98,9 @@ def shown(judgement: Judgement, resources: Iterable[Resource]) -> PlanShown:
     changes = []
     for service in plan.placements:
         key = Key(service.namespace, service.service)
-        before, after = _counts(now.get(key, ())), _counts(service.targets)
-        if before != after:
-            move = judgement.move(key) if before and after else None
-            changes.append(Change(key, _type(before, after), now.get(key, ()), service.targets, move))
+        before, after = now.get(key, ()), service.targets
+        if counts_of(before) != counts_of(after):
+            what = what_changes(before, after)
+            move = judgement.move(key) if what in ("move", "scale") else None
+            changes.append(Change(key, "stranded" if what == "gone" else what, before, after, move))
     return PlanShown(plan, tuple(changes), judgement.present_usd_per_hour())
-
-
-def _counts(targets: Iterable[Target]) -> dict[str, int]:
-    return {target.subcluster: target.replicas for target in targets if target.replicas}
-
-
-def _type(before: dict[str, int], after: dict[str, int]) -> Literal["new", "move", "scale", "stranded"]:
-    if not before:
-        return "new"
-    if not after:
-        return "stranded"
-    return "scale" if before.keys() == after.keys() else "move"

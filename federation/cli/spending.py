@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 
 from federation.app import plan_resources
 from federation.model.meta import Key, Resource
-from federation.model.placement import Placement, Target
+from federation.model.placement import Placement, Target, counts_of
 from federation.model.plan import MOVING, PlannedService
 from federation.model.subcluster import SubCluster
 
@@ -79,7 +78,7 @@ def spending(resources: Iterable[Resource], now: float, wanted: Callable[[Key], 
     proposed = tuple(
         Proposed(key, committed[key], future[key].targets, _sum(present[key]), _sum(future[key]))
         for key in keys
-        if future[key].targets and _counts(future[key].targets) != _counts(committed[key])
+        if future[key].targets and counts_of(future[key].targets) != counts_of(committed[key])
     )
     then = sum(_sum(future[key] if future[key].targets else present[key]) for key in keys)
     used = {share.subcluster for share in shares}
@@ -122,10 +121,6 @@ def _sum(service: PlannedService) -> int:
 
 def _services(found: Iterable[PlannedService]) -> dict[Key, PlannedService]:
     return {Key(one.namespace, one.service): one for one in found}
-
-
-def _counts(targets: Iterable[Target]) -> Counter[str]:
-    return Counter({target.subcluster: target.replicas for target in targets if target.replicas})
 
 
 def _unpriced(resources: Iterable[Resource], used: set[str]) -> tuple[str, ...]:

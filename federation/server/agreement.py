@@ -22,14 +22,15 @@ def check_agreement(store: Store, new: Sequence[Resource], find: Contradictions)
     stored: list[Policy] = [*store.list(ClusterPlacementPolicy).items, *store.list(PlacementPolicy).items]
     policies = {(each.kind_name, each.key): each for each in stored}
     services = {each.key: each for each in store.list(Microservice).items}
-    before = find(policies.values(), services.values())
-    policies.update(
+    merged = dict(policies)
+    merged.update(
         ((each.kind_name, each.key), each) for each in new if isinstance(each, PlacementPolicy | ClusterPlacementPolicy)
     )
-    services.update((each.key, each) for each in new if isinstance(each, Microservice))
-    known = {message for messages in before.values() for message in messages}
+    there = services | {each.key: each for each in new if isinstance(each, Microservice)}
+    after = find(merged.values(), there.values())
+    known = set() if not after else _messages(find(policies.values(), services.values()))
     found: dict[str, Key] = {}
-    for key, messages in find(policies.values(), services.values()).items():
+    for key, messages in after.items():
         for message in messages:
             if message not in known:
                 found.setdefault(message, key)
@@ -40,3 +41,7 @@ def check_agreement(store: Store, new: Sequence[Resource], find: Contradictions)
                 for message, key in found.items()
             )
         )
+
+
+def _messages(found: Mapping[Key, tuple[str, ...]]) -> set[str]:
+    return {message for messages in found.values() for message in messages}
