@@ -37,6 +37,13 @@ def unknown(moves: Sequence[Change]) -> list[str]:
     return [f"Unknown of moves, and not counted: {'; '.join(said)}."]
 
 
+def in_words(move: MoveCost) -> str:
+    """`once 0.0021 USD; data: images; down 0 s; unknown: the size of its images`."""
+    copied, down, once = _figures(move)[:3]
+    said = f"once {once} USD; data: {copied}; down: {down}"
+    return f"{said}; unknown: {', '.join(move.unknown)}" if move.unknown else said
+
+
 def _figures(move: MoveCost) -> list[str]:
     saving, payback = move.saving_usd_per_hour, move.payback_hours
     return [

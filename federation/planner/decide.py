@@ -257,6 +257,15 @@ class Judgement:
             saving = fsum(ledger.terms_at(index, here).values()) - then
         return self.request.moves.cost(index, row, saving)
 
+    def migration(self, key: Key, source: str, target: str, replicas: int) -> MoveCost | None:
+        """What it would cost once to bring so many replicas from where they run to another sub-cluster; None where
+        nothing of it runs, or it runs there already. Raises KeyError for what the plan does not know."""
+        index, columns = self.request.service_index[key], self.request.subcluster_index
+        row = self.request.problem.current[index].copy()
+        row[columns[source]] = max(int(row[columns[source]]) - replicas, 0)
+        row[columns[target]] += replicas
+        return self.request.moves.cost(index, row)
+
     def present_usd_per_hour(self) -> float | None:
         """What all that runs costs where it is committed to run now; None where nothing runs. Unknown prices count as
         nothing."""
