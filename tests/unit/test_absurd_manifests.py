@@ -281,8 +281,22 @@ TOGETHER = [
         "spec.compliance.residency",
     ),
     (pp(importance=1), pp(importance=2), "spec.importance"),
+    (pp(importance=1), locality(maxLatency="60ms"), "spec.locality.maxLatency"),
     (locality(**{"with": ["db"]}), locality(apart=["shop/db"]), "spec.locality"),
 ]
+
+
+@pytest.mark.parametrize(("one", "other", "field"), TOGETHER, ids=[row[2] for row in TOGETHER])
+def test_validate_tells_which_policies_contradict_each_other(
+    one: dict[str, Any], other: dict[str, Any], field: str, roam: Roam, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump_all([ms(), a_microservice("db"), named("one", one), named("two", other)]))
+    code, out, _ = roam("validate", "-f", path, "-o", "json")
+    (found,) = [each for each in json.loads(out)["findings"] if each["severity"] == "error"]
+    assert (code, found["field"], bool(found["line"])) == (64, field, True)
+    assert "shop/two" in found["message"]
+    assert "shop/one" in found["message"] or field == "spec.locality.maxLatency"
 
 
 @pytest.mark.parametrize(("one", "other", "field"), TOGETHER, ids=[row[2] for row in TOGETHER])
@@ -304,8 +318,8 @@ def test_policies_that_contradict_each_other_are_not_stored(
         answer = api.call(method, path, body)
         assert answer.code == 422
         assert [cause["field"].rpartition(" ")[2] for cause in answer.body["details"]["causes"]] == [field]
-        assert "one" in answer.body["message"]
-        assert "two" in answer.body["message"]
+        assert "shop/two" in answer.body["message"]
+        assert "shop/one" in answer.body["message"] or field == "spec.locality.maxLatency"
     assert api.store.version() == before
     # With a precedence of their own there is nothing to contradict, where a single setting is at stake.
     higher = {**second, "spec": {**second["spec"], "precedence": 1}}
