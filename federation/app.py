@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from federation.engine.judging import Situation
     from federation.intake.schemas import Schemas
     from federation.model.meta import Key, Resource
+    from federation.model.microservice import Microservice
     from federation.model.offers import Offer
     from federation.model.placement import Target
+    from federation.model.policy import Policy
     from federation.model.subcluster import Gateway, SubCluster
     from federation.planner.decide import Judgement
     from federation.planner.request import PlanRequest
@@ -163,16 +165,21 @@ def whatif_planner() -> Planner:
 
 
 def plan_resources(
-    resources: Iterable[Resource], now: float, *, held: Mapping[Key, tuple[Target, ...]] | None = None
+    resources: Iterable[Resource],
+    now: float,
+    *,
+    held: Mapping[Key, tuple[Target, ...]] | None = None,
+    certify: bool = True,
 ) -> Judgement:
     """The plan for a set of resources (files, or the state of a server), with no side effect.
 
     Args: now, seconds since 1970; held, the only services that must not move, with their targets (None: those that are
-    pinned or on the move). The placements and open migrations among the resources are what runs now.
+    pinned or on the move); certify, whether to spend time on a close bound, for those who show the gap. The placements
+    and open migrations among the resources are what runs now.
     Raises: InvalidInput, for policies or places that make no sense, or policies that contradict each other."""
     from federation.planner.decide import Judgement
 
-    return Judgement(plan_request(resources, now, held=held))
+    return Judgement(plan_request(resources, now, held=held), certify=certify)
 
 
 def plan_request(
@@ -203,6 +210,17 @@ def plan_request(
         lines = sorted({f"{key}: {message}" for key, messages in found.items() for message in messages})
         raise InvalidInputs(tuple(InvalidInput(line) for line in lines))
     return request
+
+
+def contradictions(policies: Iterable[Policy], services: Iterable[Microservice]) -> Mapping[Key, tuple[str, ...]]:
+    """What is contradictory in the policies, by the service that they are about; each message names both sides.
+
+    Raises: InvalidInputs, for policies that no engine understands."""
+    from federation.planner.request import prepare
+    from federation.planner.world import World
+
+    world = World((), tuple(services), tuple(policies))
+    return prepare(world, policy_engines(), {}, 0.0).conflicts
 
 
 def _places(subclusters: Iterable[SubCluster]) -> dict[str, Place]:

@@ -75,7 +75,7 @@ class ComplianceSection(Value):
 
     @model_validator(mode="after")
     def _says_something(self) -> ComplianceSection:
-        if not self.model_fields_set:
+        if self.residency is None and self.operators is None and self.attestations is None:
             raise ValueError("says nothing; give residency, operators or attestations")
         return self
 

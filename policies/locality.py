@@ -92,7 +92,7 @@ class LocalitySection(Value):
 
     users: Annotated[tuple[UserGroup, ...], Field(min_length=1)] | None = None
     max_latency: Annotated[Duration, AfterValidator(_positive_duration)] | None = None
-    latency_worth: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    latency_worth: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
     beside: Annotated[Partners | None, Field(alias="with")] = None
     apart: Partners | None = None
 

@@ -26,6 +26,8 @@ class PreferSection(RootModel[Order]):
     def _says_something(self) -> PreferSection:
         if not self.root:
             raise ValueError("says nothing; give at least one selector such as {matchLabels: {tier: onprem}}")
+        if any(entry in self.root[:index] for index, entry in enumerate(self.root)):
+            raise ValueError("has an entry twice; the second one says nothing")
         return self
 
 

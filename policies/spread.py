@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
+from federation.atlas.data import countries
 from federation.atlas.places import Place
 from federation.contracts.policy import FleetView, Opinion, Reason, Section, SpreadTerm
 from federation.contracts.sections import grouped
@@ -34,6 +35,8 @@ class SpreadSection(Value):
     def _says_something(self) -> SpreadSection:
         if self.min_domains is None and self.max_share is None:
             raise ValueError("says nothing; give minDomains, maxShare or both")
+        if self.topology == "country" and (self.min_domains or 0) > len(countries()):
+            raise ValueError(f"minDomains: there are no {self.min_domains} countries, only {len(countries())}")
         return self
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from federation.app import schemas
+from federation.app import contradictions, schemas
 from federation.intake.resources import validate
 from federation.server.app import Options, make_wsgi
 from federation.server.audit import AuditLog
@@ -135,6 +135,7 @@ def serving(
             tokens=None if tokens is None else TokenFile(tokens, lambda: NOW),
             audit=None if audit is None else AuditLog(audit),
             extras=extras(store) if callable(extras) else extras,
+            contradictions=contradictions,
         ),
     )
     server = ApiServer(api, parse_listen("127.0.0.1:0", tls=tls), Tls(*certificate(folder)) if tls else None)

@@ -7,27 +7,32 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from federation.model.meta import Key, Resource
-from federation.model.placement import Placement, Target
-from federation.model.plan import Plan, PlannedService
+from federation.model.placement import Placement, Target, counts_of, what_changes
+from federation.model.plan import MoveCost, Plan, PlannedService
+from federation.planner.decide import Judgement
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a plan means for one service, against the targets it is committed to now."""
+    """What a plan means for one service, against the targets it is committed to now. `move`: what that costs once; None
+    where nothing moves to another place."""
 
     key: Key
     type: Literal["new", "move", "scale", "stranded"]
     before: tuple[Target, ...]
     after: tuple[Target, ...]
+    move: MoveCost | None = None
 
     def document(self) -> dict[str, Any]:
         """As JSON-like data."""
+        move = self.move
         return {
             "namespace": self.key.namespace,
             "service": self.key.name,
             "type": self.type,
             "from": [target.model_dump() for target in self.before],
             "to": [target.model_dump() for target in self.after],
+            "move": None if move is None else {**move.model_dump(mode="json"), "once_usd": round(move.once_usd, 9)},
         }
 
 
@@ -42,10 +47,12 @@ class Sum(NamedTuple):
 
 @dataclass(frozen=True)
 class PlanShown:
-    """A plan and its changes, ordered as its services."""
+    """A plan and its changes, ordered as its services. `present_usd_per_hour`: what all that runs costs now; None where
+    nothing runs yet."""
 
     plan: Plan
     changes: tuple[Change, ...]
+    present_usd_per_hour: float | None = None
 
     def document(self) -> dict[str, Any]:
         """As JSON-like data, snake_case; stable names that programs may rely on."""
@@ -54,7 +61,19 @@ class PlanShown:
             if not service["candidates"]:
                 del service["candidates"]
         sums = [{**one._asdict(), "cost_usd_per_hour": round(one.cost_usd_per_hour, 9)} for one in self.by_subcluster()]
-        return {**document, "subclusters": sums, "changes": [change.document() for change in self.changes]}
+        return {
+            **document,
+            "terms": self.plan.terms(),
+            "subclusters": sums,
+            "present_usd_per_hour": self.present_usd_per_hour,
+            "running_usd_per_hour": self.plan.running_usd_per_hour,
+            "once_usd": round(sum(change.move.once_usd for change in self.changes if change.move), 9),
+            "changes": [change.document() for change in self.changes],
+        }
+
+    def moves(self) -> list[Change]:
+        """The changes by which something that runs goes to another place."""
+        return [change for change in self.changes if change.move is not None]
 
     def by_subcluster(self) -> list[Sum]:
         """What runs and is spent where, by name; a service in several places counts in each by its replicas there."""
@@ -72,25 +91,16 @@ class PlanShown:
         return tuple(service for service in self.plan.placements if service.verdict != "placed")
 
 
-def shown(plan: Plan, resources: Iterable[Resource]) -> PlanShown:
-    """`plan` against the placements among `resources`."""
+def shown(judgement: Judgement, resources: Iterable[Resource]) -> PlanShown:
+    """A judgement's plan against the placements among `resources`."""
+    plan = judgement.plan
     now = {each.key: each.spec.targets for each in resources if isinstance(each, Placement)}
     changes = []
     for service in plan.placements:
         key = Key(service.namespace, service.service)
-        before, after = _counts(now.get(key, ())), _counts(service.targets)
-        if before != after:
-            changes.append(Change(key, _type(before, after), now.get(key, ()), service.targets))
-    return PlanShown(plan, tuple(changes))
-
-
-def _counts(targets: Iterable[Target]) -> dict[str, int]:
-    return {target.subcluster: target.replicas for target in targets if target.replicas}
-
-
-def _type(before: dict[str, int], after: dict[str, int]) -> Literal["new", "move", "scale", "stranded"]:
-    if not before:
-        return "new"
-    if not after:
-        return "stranded"
-    return "scale" if before.keys() == after.keys() else "move"
+        before, after = now.get(key, ()), service.targets
+        if counts_of(before) != counts_of(after):
+            what = what_changes(before, after)
+            move = judgement.move(key) if what in ("move", "scale") else None
+            changes.append(Change(key, "stranded" if what == "gone" else what, before, after, move))
+    return PlanShown(plan, tuple(changes), judgement.present_usd_per_hour())

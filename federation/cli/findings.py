@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from federation.app import machines_sold, plan_resources, policy_engines, schemas
+from federation.app import contradictions, machines_sold, plan_resources, schemas
 from federation.errors import InvalidInput, InvalidInputs
 from federation.intake.loading import Manifests, load
 from federation.model.meta import Key, Resource, Selector
@@ -15,7 +15,6 @@ from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.nearest import nearest
 from federation.model.policy import ClusterPlacementPolicy, Policy
-from federation.planner.world import World, build_view, conflicts
 
 Severity = Literal["error", "warning", "note"]
 Path = tuple[str | int, ...]
@@ -87,10 +86,8 @@ def _warn(manifests: Manifests, about: Resource, message: str, *path: str | int)
 
 def _conflicts(manifests: Manifests) -> Iterator[Finding]:
     """Policies that say different things with the same precedence: an error at the first one, once for all services."""
-    world = World((), manifests.microservices, manifests.policies, {}, ())
-    engines = policy_engines()
     try:
-        clashing = conflicts(build_view(world, engines, {}, 0.0), engines)
+        clashing = contradictions(manifests.policies, manifests.microservices)
     except InvalidInput as error:
         yield from (Finding.of("error", each) for each in getattr(error, "errors", (error,)))
         return
@@ -99,8 +96,10 @@ def _conflicts(manifests: Manifests) -> Iterator[Finding]:
         for message in messages:
             services.setdefault(message, []).append(key)
     for message, keys in services.items():
-        setting, _, sides = message.partition(": ")
-        named = [one for one in manifests.policies if f"{one.kind} {one.key} says" in message]
+        setting = message.partition(" ")[0].rstrip(":")
+        sides = message.removeprefix(f"{setting}: ")
+        words = f"{message} ".replace(",", " ")
+        named = [one for one in manifests.policies if f"{one.kind} {one.key} " in words]
         more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
         if named:
             text = f"{sides} (for {keys[0]}{more})"
@@ -225,7 +224,7 @@ def _machines(manifests: Manifests) -> Iterator[Finding]:
 def _unplaceable(manifests: Manifests) -> Iterator[Finding]:
     """Services that no sub-cluster among the files may or can take."""
     try:
-        plan = plan_resources(manifests.resources, time.time()).plan
+        plan = plan_resources(manifests.resources, time.time(), certify=False).plan
     except InvalidInputs as error:
         yield from (Finding.of("error", each) for each in error.errors)
         return

@@ -85,8 +85,8 @@ def foresee(before: Iterable[Resource], after: Iterable[Resource], now: float) -
     committed = {
         each.key: each.spec.targets for each in new if isinstance(each, Placement) and any(_counts(each.spec.targets))
     }
-    present = plan_resources(old, now, held=committed)
-    changed = plan_resources(new, now, held=committed)
+    present = plan_resources(old, now, held=committed, certify=False)
+    changed = plan_resources(new, now, held=committed, certify=False)
     moving = [each for each in new if isinstance(each, Migration) and each.open]
     going = {Key(each.metadata.namespace, each.spec.service) for each in moving}
     leaving: dict[Key, Violation] = {}
@@ -99,7 +99,9 @@ def foresee(before: Iterable[Resource], after: Iterable[Resource], now: float) -
     leaving = {key: violation for key, violation in leaving.items() if key not in going}
     data = {each.key for each in new if isinstance(each, Microservice) and each.spec.stateful}
     free = {key: violation for key, violation in leaving.items() if key not in data and not violation.delay_s}
-    then = plan_resources(new, now, held={key: targets for key, targets in committed.items() if key not in free})
+    then = plan_resources(
+        new, now, held={key: targets for key, targets in committed.items() if key not in free}, certify=False
+    )
     costs, costs_then = _services(changed), _services(then)
     found_departures = tuple(
         _departure(then.candidates(key), violation, committed[key], costs[key], data=key in data)
@@ -130,7 +132,7 @@ def _departure(
         after = targets
     elif then.verdict != "placed":
         after, why, lacks = (), " ".join(then.reasons), _lack(then, targets)
-    costs = now.cost_usd_per_hour, then.cost_usd_per_hour
+    costs = now.running_usd_per_hour, then.running_usd_per_hour
     key = Key(then.namespace, then.service)
     return Departure(key, targets, after, why, lacks, 0.0 if data else violation.delay_s, *costs)
 
@@ -151,7 +153,7 @@ def _services(judgement: Judgement) -> dict[Key, PlannedService]:
 
 
 def _total(services: Mapping[Key, PlannedService], committed: Mapping[Key, object]) -> float:
-    return round(sum(one.cost_usd_per_hour for key, one in services.items() if key in committed), 9)
+    return round(sum(one.running_usd_per_hour for key, one in services.items() if key in committed), 9)
 
 
 def print_foresight(found: Foresight) -> None:

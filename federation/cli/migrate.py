@@ -237,12 +237,13 @@ def _lacks(client: Client, wishes: Sequence[Wish]) -> tuple[Unplaceable | None, 
     import time
 
     from federation.app import plan_resources
+    from federation.cli.movestable import in_words
     from federation.cli.plantable import money
     from federation.cli.world import fetch, find_service
     from federation.model.meta import Key
 
     resources = fetch(client)
-    judgement = plan_resources(resources, time.time())
+    judgement = plan_resources(resources, time.time(), certify=False)
     lacks: list[str] = []
     said: list[str] = []
     denied = False
@@ -261,6 +262,9 @@ def _lacks(client: Client, wishes: Sequence[Wish]) -> tuple[Unplaceable | None, 
         if cost is not None and found.targets:
             now = ", ".join(f"{target.subcluster} {target.replicas}" for target in found.targets)
             said.append(f"planned: {now} at {money(found.cost_usd_per_hour)} USD/h; with it: {money(cost)} USD/h")
+        move = judgement.migration(key, spec["source"], spec["target"], spec["replicas"])
+        if move is not None:
+            said.append(f"the move: {in_words(move)}")
     return Unplaceable("\n".join(lacks), denied=denied) if lacks else None, said
 
 

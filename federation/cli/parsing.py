@@ -146,8 +146,11 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-w", "--watch", action="store_true", help="go on with what changes")
 
 
-def add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """`-f`, as often as wanted."""
+_FILES = "a YAML or JSON file, a folder of them, or - for stdin; repeat for more"
+
+
+def add_files(parser: argparse.ArgumentParser, *, required: bool, what: str = _FILES) -> None:
+    """`-f`, as often as wanted; `what`: its help."""
     parser.add_argument(
         "-f",
         "--filename",
@@ -156,7 +159,7 @@ def add_files(parser: argparse.ArgumentParser, *, required: bool) -> None:
         action="append",
         required=required,
         default=None if required else [],
-        help="a YAML or JSON file, a folder of them, or - for stdin; repeat for more",
+        help=what,
     )
 
 

@@ -47,7 +47,7 @@ def run(args: Any) -> int:
     judgement = plan_resources(resources, time.time())
     for warning in judgement.request.warnings:
         note(f"roam: warning: {warning}")
-    plan = shown(judgement.plan, resources)
+    plan = shown(judgement, resources)
     if args.out is not None:
         from federation.cli.planfile import write_plan
 

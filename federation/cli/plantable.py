@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from math import fsum
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -13,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from federation.cli.movestable import TITLES, move_rows, unknown
 from federation.cli.output import in_colour, printable
+from federation.planner.wording import parts
 
 if TYPE_CHECKING:
     from federation.cli.changes import Change, PlanShown
@@ -43,7 +46,12 @@ def print_plan(plan: PlanShown) -> None:
         cells += [_terms(service.terms)] if terms else []
         cells += [_why(service)] if reasons else []
         table.add_row(*(_text(cell) for cell in cells), style=_STYLES[service.verdict])
-    _show(console, table, "", _sums(plan), "", *(_text(line) for line in _summary(plan)))
+    if len(plan.plan.placements) > 1:
+        cells = ["TOTAL", "", money(plan.plan.total_usd_per_hour)]
+        cells += [_terms(plan.plan.terms())] if terms else []
+        table.add_row(*cells, *([""] if reasons else []))
+    moves: list[Table | Text | str] = [_moves(plan), ""] if plan.moves() else []
+    _show(console, table, "", _sums(plan), "", *moves, *(_text(line) for line in _summary(plan)))
 
 
 def print_markdown(plan: PlanShown) -> None:
@@ -52,7 +60,8 @@ def print_markdown(plan: PlanShown) -> None:
         [title, _where(service), _cost(service), _terms(service.terms), _why(service)]
         for service, title in zip(plan.plan.placements, _titles(plan), strict=True)
     ]
-    markdown_table(("Service", "Where", "USD/h", "Terms", "Why"), rows)
+    whole = ["Total", "", money(plan.plan.total_usd_per_hour), _terms(plan.plan.terms()), ""]
+    markdown_table(("Service", "Where", "USD/h", "Terms", "Why"), [*rows, whole] if len(rows) > 1 else rows)
     print()
     markdown_table(
         ("Sub-cluster", "Services", "Replicas", "USD/h"),
@@ -62,6 +71,12 @@ def print_markdown(plan: PlanShown) -> None:
         ],
     )
     print()
+    if plan.moves():
+        markdown_table(
+            [title.capitalize().replace("Usd", "USD").replace("usd/h", "USD/h") for title in TITLES],
+            move_rows(plan.moves()),
+        )
+        print()
     for line in _summary(plan):
         print(f"- {escaped(line)}")
 
@@ -130,6 +145,15 @@ def _sums(plan: PlanShown) -> Table:
     return table
 
 
+def _moves(plan: PlanShown) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for title in TITLES:
+        table.add_column(title, justify="right" if "USD" in title or title in ("DOWN", "REPAID IN") else "left")
+    for row in move_rows(plan.moves()):
+        table.add_row(*(_text(cell) for cell in row))
+    return table
+
+
 def _summary(plan: PlanShown) -> list[str]:
     answer = plan.plan
     placed = len(answer.placements) - len(plan.unplaced())
@@ -143,11 +167,24 @@ def _summary(plan: PlanShown) -> list[str]:
     calls = f"{len(answer.calls)} {'call' if len(answer.calls) == 1 else 'calls'} between them"
     if assumed:
         calls += f", the volume of {assumed} assumed"
-    lines = [total + ".", calls + "."]
+    lines = [total + ".", *_present(plan), calls + "."]
     for service in plan.unplaced():
         lack = "denied by policy everywhere" if service.verdict == "denied" else "no room"
         lines.append(f"{service.namespace}/{service.service}: {lack}: {' '.join(service.reasons)}")
-    lines += _changes(plan.changes)
+    return [*lines, *_changes(plan.changes), *unknown(plan.moves())]
+
+
+def _present(plan: PlanShown) -> list[str]:
+    """What runs now costs, and how the plan's total came to be where moves are part of it."""
+    now, then = plan.present_usd_per_hour, plan.plan.running_usd_per_hour
+    if now is None:
+        return []
+    change = round(then - now, 9)
+    than = f"{money(abs(change))} {'more' if change > 0 else 'less'}" if change else "as much"
+    lines = [f"What runs now costs {money(now)} USD per hour; as planned it will cost {than}."]
+    moving = plan.plan.total_usd_per_hour - then
+    if moving >= 0.00005:
+        lines.append(f"{money(moving)} of the total are the moves: what they cost once, spread over their payback.")
     return lines
 
 
@@ -198,7 +235,9 @@ def _cost(service: PlannedService) -> str:
 
 
 def _terms(terms: dict[str, float]) -> str:
-    return "\n".join(f"{name} {money(usd)}" for name, usd in sorted(terms.items(), key=lambda term: -term[1]))
+    """The terms as they are shown, rounded so that they add up to their sum as it is shown; the largest first."""
+    shown = parts(terms, 4 if abs(fsum(terms.values())) < 100 else 2)
+    return "\n".join(f"{name} {money(usd)}" for name, usd in sorted(shown, key=lambda term: -term[1]))
 
 
 def _why(service: PlannedService) -> str:

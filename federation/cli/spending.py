@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 
 from federation.app import plan_resources
 from federation.model.meta import Key, Resource
-from federation.model.placement import Placement, Target
-from federation.model.plan import PlannedService
+from federation.model.placement import Placement, Target, counts_of
+from federation.model.plan import MOVING, PlannedService
 from federation.model.subcluster import SubCluster
 
 MILLION = 1_000_000
@@ -72,14 +71,14 @@ def spending(resources: Iterable[Resource], now: float, wanted: Callable[[Key], 
         if isinstance(each, Placement) and any(target.replicas for target in each.spec.targets)
     }
     providers = {each.metadata.name: each.spec.provider for each in everything if isinstance(each, SubCluster)}
-    present = _services(plan_resources(everything, now, held=committed).plan.placements)
-    future = _services(plan_resources(everything, now).plan.placements)
+    present = _services(plan_resources(everything, now, held=committed, certify=False).plan.placements)
+    future = _services(plan_resources(everything, now, certify=False).plan.placements)
     keys = [key for key in sorted(committed) if wanted(key) and key in present]
     shares = tuple(share for key in keys for share in _shares(present[key], committed[key], providers))
     proposed = tuple(
         Proposed(key, committed[key], future[key].targets, _sum(present[key]), _sum(future[key]))
         for key in keys
-        if future[key].targets and _counts(future[key].targets) != _counts(committed[key])
+        if future[key].targets and counts_of(future[key].targets) != counts_of(committed[key])
     )
     then = sum(_sum(future[key] if future[key].targets else present[key]) for key in keys)
     used = {share.subcluster for share in shares}
@@ -113,7 +112,7 @@ def divided(whole: int, weights: Sequence[int]) -> list[int]:
 
 
 def _terms(service: PlannedService) -> dict[str, int]:
-    return {term: round(usd * MILLION) for term, usd in service.terms.items()}
+    return {term: round(usd * MILLION) for term, usd in service.terms.items() if term != MOVING}
 
 
 def _sum(service: PlannedService) -> int:
@@ -122,10 +121,6 @@ def _sum(service: PlannedService) -> int:
 
 def _services(found: Iterable[PlannedService]) -> dict[Key, PlannedService]:
     return {Key(one.namespace, one.service): one for one in found}
-
-
-def _counts(targets: Iterable[Target]) -> Counter[str]:
-    return Counter({target.subcluster: target.replicas for target in targets if target.replicas})
 
 
 def _unpriced(resources: Iterable[Resource], used: set[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from federation.cli.output import coloured, print_json, printable
-from federation.cli.parsing import add_namespace, add_output
+from federation.cli.parsing import add_files, add_namespace, add_output
 from federation.errors import InvalidInput, InvalidInputs
 
 if TYPE_CHECKING:
@@ -30,14 +30,10 @@ def configure(parser: ArgumentParser) -> None:
         "  roam test --junit report.xml\n\n"
         "exit codes: 0 all pass, 1 some fail, 64 invalid input"
     )
-    parser.add_argument(
-        "-f",
-        "--filename",
-        metavar="PATH",
-        dest="files",
-        action="append",
-        default=[],
-        help="a file with tests, or a folder to search for them, those below included (default: .); repeat for more",
+    add_files(
+        parser,
+        required=False,
+        what="a file with tests, or a folder to search for them, those below included (default: .); repeat for more",
     )
     add_namespace(parser)
     add_output(parser, "table", "json")

@@ -38,7 +38,7 @@ def run(args: Any) -> int:
 
     resources = gather(args)
     service = find_service(resources, Key(*split_name(args.service, args.namespace)))
-    found = plan_resources(resources, time.time()).candidates(service.key)
+    found = plan_resources(resources, time.time(), certify=False).candidates(service.key)
     if args.output == "json":
         print_json(found.model_dump(mode="json"))
     else:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from federation.cli.output import print_json
 from federation.cli.parsing import add_connection, add_files, add_namespace, add_output, split_name
 from federation.cli.plan import DENIED, NO_ROOM, gather
-from federation.errors import FederationError, NotFound
+from federation.errors import NotFound
 
 if TYPE_CHECKING:
-    from federation.cli.remedies import Remedy
-    from federation.model.meta import Key, Resource
-    from federation.model.plan import Candidate, PlannedService
-    from federation.model.subcluster import SubCluster
-    from federation.planner.decide import Judgement
+    from collections.abc import Iterable
 
-_MARGIN = 1e-6
+    from federation.cli.attempts import Answer, Trial
+
 _TITLES = {
     "chosen": "the choice",
     "feasible": "permitted, but not the choice",
@@ -44,38 +40,9 @@ def configure(parser: ArgumentParser) -> None:
     add_connection(parser)
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A change, and what the sub-cluster would be for the service with it."""
-
-    change: str
-    verdict: str
-    cost_usd_per_hour: float | None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """`alone`: each of these changes is enough. `together`: all of these are needed, if they are enough."""
-
-    service: PlannedService
-    candidate: Candidate
-    alone: tuple[Trial, ...] = ()
-    together: tuple[Trial, ...] = ()
-    hopeless: str = field(default="")
-
-    def document(self) -> dict[str, Any]:
-        """As JSON-like data, snake_case."""
-        return {
-            "namespace": self.service.namespace,
-            "service": self.service.service,
-            **self.candidate.model_dump(mode="json"),
-            "alone": [vars(trial) for trial in self.alone],
-            "together": [vars(trial) for trial in self.together],
-        }
-
-
 def run(args: Any) -> int:
     """Show what is against it."""
+    from federation.cli.attempts import answer
     from federation.cli.world import find_service
     from federation.model.meta import Key
 
@@ -92,110 +59,6 @@ def run(args: Any) -> int:
     else:
         _print(found)
     return {"denied": DENIED, "full": NO_ROOM}.get(found.candidate.verdict, 0)
-
-
-def answer(world: tuple[Resource, ...], key: Key, subcluster: str, now: float) -> Answer:
-    """What is against that place, and what would help. Raises: as `federation.app.plan_resources`."""
-    from federation.app import plan_resources
-
-    judgement = plan_resources(world, now)
-    service = judgement.candidates(key)
-    candidate = _at(service, subcluster)
-    if candidate.verdict == "chosen":
-        return Answer(service, candidate)
-    return _Attempts(world, key, subcluster, judgement, now).answer(service, candidate)
-
-
-def _at(service: PlannedService, subcluster: str) -> Candidate:
-    return next(each for each in service.candidates if each.subcluster == subcluster)
-
-
-@dataclass(frozen=True)
-class _Attempts:
-    """Plans with changes, everybody else held."""
-
-    world: tuple[Resource, ...]
-    key: Key
-    subcluster: str
-    judgement: Judgement
-    now: float
-
-    def answer(self, service: PlannedService, candidate: Candidate) -> Answer:
-        from federation.cli.remedies import remedies
-
-        wanted = ("chosen",) if candidate.verdict == "feasible" else ("feasible", "chosen")
-        tries = remedies(self.world, self.key, self.subcluster, self.judgement)
-        results = [(remedy, self._try([remedy])) for remedy in tries]
-        alone = [_trial(remedy, found) for remedy, found in results if found and found.verdict in wanted]
-        if candidate.verdict == "feasible":
-            price = self._price(service, candidate)
-            return Answer(service, candidate, (*alone, *((price,) if price else ())), (), "" if price else _hopeless())
-        if alone:
-            return Answer(service, candidate, tuple(alone))
-        helpful = [
-            remedy
-            for remedy, found in results
-            if found and (found.verdict, found.reasons) != (candidate.verdict, candidate.reasons)
-        ]
-        return Answer(service, candidate, (), self._together(helpful, wanted))
-
-    def _together(self, helpful: list[Remedy], wanted: tuple[str, ...]) -> tuple[Trial, ...]:
-        """All of `helpful` at once, less those that are not needed; nothing if they are not enough."""
-        found = self._try(helpful) if helpful else None
-        if found is None or found.verdict not in wanted:
-            return ()
-        needed = list(helpful)
-        for remedy in reversed(helpful):
-            fewer = [each for each in needed if each is not remedy]
-            less = self._try(fewer) if fewer else None
-            if less is not None and less.verdict in wanted:
-                needed, found = fewer, less
-        return tuple(_trial(remedy, found) for remedy in needed)
-
-    def _try(self, changes: list[Remedy]) -> Candidate | None:
-        """The candidate with the changes made; None when no plan can be made of them."""
-        from federation.app import plan_resources
-        from federation.model.meta import Key
-
-        world = self.world
-        for remedy in changes:
-            world = remedy.apply(world)
-        held = {
-            Key(one.namespace, one.service): one.targets
-            for one in self.judgement.plan.placements
-            if one.targets and Key(one.namespace, one.service) != self.key
-        }
-        if self.key in self.judgement.request.fixed and not any(remedy.frees for remedy in changes):
-            held[self.key] = self.judgement.request.fixed[self.key]
-        try:
-            return _at(plan_resources(world, self.now, held=held).candidates(self.key), self.subcluster)
-        except FederationError:
-            return None
-
-    def _price(self, service: PlannedService, candidate: Candidate) -> Trial | None:
-        """At which price the sub-cluster would become the choice, if there is one."""
-        from federation.cli.remedies import cheaper
-
-        compute = candidate.terms.get("compute", 0.0)
-        gap = (candidate.cost_usd_per_hour or 0.0) - service.cost_usd_per_hour
-        if compute <= gap or gap < 0 or not service.targets:
-            return None
-        remedy = cheaper(self._there(), self.judgement, (1 - gap / compute) * (1 - _MARGIN))
-        found = self._try([remedy])
-        return _trial(remedy, found) if found is not None and found.verdict == "chosen" else None
-
-    def _there(self) -> SubCluster:
-        from federation.model.subcluster import SubCluster
-
-        return next(each for each in self.world if isinstance(each, SubCluster) and each.key.name == self.subcluster)
-
-
-def _hopeless() -> str:
-    return "No price of its cores and memory alone would make it the choice."
-
-
-def _trial(remedy: Remedy, found: Candidate) -> Trial:
-    return Trial(remedy.change, found.verdict, found.cost_usd_per_hour)
 
 
 def _print(found: Answer) -> None:
@@ -223,5 +86,20 @@ def _print(found: Answer) -> None:
     if found.together:
         cost_then = found.together[-1].cost_usd_per_hour
         print("" if cost_then is None else f"It would cost {money(cost_then)} USD/h there.")
-    if found.hopeless and not found.alone:
-        print(found.hopeless)
+    said = found.alone or found.together
+    if goal == "the choice":
+        if len(found.flip) > 1:
+            _print_all("It would be the choice with all of these:", found.flip)
+        elif not found.alone:
+            print("No price of its cores and memory alone would make it the choice.")
+    elif said and "chosen" not in {trial.verdict for trial in said}:
+        if found.flip:
+            _print_all("The least that would make it the choice:", found.flip)
+        else:
+            print("\nNone of this, and no price of its cores and memory, would make it the choice.")
+
+
+def _print_all(title: str, trials: Iterable[Trial]) -> None:
+    print(f"\n{title}")
+    for trial in trials:
+        print(f"  {trial.change}")

@@ -40,13 +40,15 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A call between two services of the view, by index. `gib_per_hour` is assumed where nobody declared one."""
+    """A call between two services of the view, by index. `gib_per_hour` is assumed where nobody declared one. `call`:
+    which of the caller's calls it is."""
 
     caller: int
     callee: int
     gib_per_hour: float
     max_latency_s: float | None
     assumed: bool
+    call: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from federation.model.migration import Reason
 from federation.model.placement import Overtaken, Placement, Target
+from federation.model.policy import migration_rules
 from federation.reconcile.desired import as_targets
-from federation.reconcile.moves import Commit, Keep, Move, MoveFacts, migration_rules, plan_change
+from federation.reconcile.moves import Commit, Keep, Move, MoveFacts, plan_change
 from federation.reconcile.overtaken import entry_of, has_expired, is_due
 
 if TYPE_CHECKING:

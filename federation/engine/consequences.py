@@ -17,8 +17,9 @@ from federation.model.microservice import Microservice
 from federation.model.migration import Migration, MigrationSpec
 from federation.model.placement import Overtaken, Placement, PlacementSpec, PlacementStatus, Proposal, Target
 from federation.model.plan import PlannedService
+from federation.model.policy import migration_rules
 from federation.model.subcluster import Drain
-from federation.reconcile.moves import Commit, Move, cannot_move, migration_rules
+from federation.reconcile.moves import Commit, Move, cannot_move
 from federation.reconcile.overtaken import entry_of, has_expired, is_due, next_moment
 
 _FLAGS = {"Taint": "Tainted", "Drain": "Draining"}

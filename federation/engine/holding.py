@@ -11,8 +11,8 @@ from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.placement import Placement, Target
-from federation.reconcile.moves import migration_rules
-from federation.reconcile.timing import may_move_at, may_move_for_cost, overlap_usd
+from federation.model.policy import migration_rules
+from federation.reconcile.timing import may_move_at, may_move_for_cost
 
 PREFERENCE_PARALLEL = 2
 """How many services go back to a preferred place at the same time."""
@@ -99,7 +99,7 @@ class Holding:
             if saving is None:
                 continue
             last = ended.get(key)
-            if may_move_for_cost(rules, situation.now, last, *saving, overlap_usd(rules.strategy, saving[1])):
+            if may_move_for_cost(rules, situation.now, last, *saving):
                 waiting.append(key)
                 ripe = may_move_at(rules, situation.now, last)
                 if ripe > situation.now:

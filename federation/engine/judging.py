@@ -10,7 +10,7 @@ from federation.model.meta import Key
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
 from federation.model.placement import Placement, Target
-from federation.model.plan import Plan, Violation
+from federation.model.plan import Plan, Saving, Violation
 from federation.model.policy import Policy
 from federation.model.subcluster import SubCluster
 
@@ -63,8 +63,8 @@ class Verdict(Protocol):
         """The sub-cluster's place in the service's order of preference, 0 the most preferred."""
         ...
 
-    def saving(self, key: Key) -> tuple[float, float] | None:
-        """What the planned place saves and the present one costs, USD per hour; None where it can't be told."""
+    def saving(self, key: Key) -> Saving | None:
+        """What the planned place saves, the present one costs, and the move costs once; None where it can't be told."""
         ...
 
     def objection(self, key: Key, subcluster: str) -> str:

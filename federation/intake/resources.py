@@ -64,6 +64,8 @@ def check_resource(
         _check_parts(model, spec, schemas, spot, errors)
     if isinstance(resource, SubCluster):
         _check_place(resource, schemas, spot, errors)
+    elif isinstance(resource, PlacementPolicy | ClusterPlacementPolicy) and len(errors) == before:
+        _check_purpose(resource.spec, schemas, spot, errors)
     return resource if len(errors) == before else None
 
 
@@ -99,6 +101,12 @@ def _check_parts(
         check(shapes.PodTemplate, spec["template"], spot.inside(("spec", "template")), errors)
 
 
+def _check_purpose(spec: PolicySpec, schemas: Schemas, spot: Spot, errors: list[InvalidInput]) -> None:
+    if not spec.sections and spec.migration is None and not spec.tolerations:
+        message = f"says nothing; give at least one of {', '.join(sorted(schemas.sections))}, migration, tolerations"
+        errors.append(spot.error(message, ("spec",)))
+
+
 def _check_place(resource: SubCluster, schemas: Schemas, spot: Spot, errors: list[InvalidInput]) -> None:
     try:
         check_instances(resource.spec, place_of(resource.spec, schemas.clouds.get(resource.spec.provider)))
@@ -130,6 +138,8 @@ def _check_connection(
 
 def _check_sections(spec: Mapping[str, Any], schemas: Schemas, spot: Spot, errors: list[InvalidInput]) -> None:
     fields = fields_of(PolicySpec)
+    if spec.get("migration") == {}:
+        errors.append(spot.error("says nothing; give mode, payback, windows, strategy, ...", ("spec", "migration")))
     for name in sorted(spec.keys() - set(fields)):
         if name in schemas.sections:
             check(schemas.sections[name], spec[name], spot.inside(("spec", name)), errors)

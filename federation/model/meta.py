@@ -17,6 +17,7 @@ from pydantic import (
     PlainSerializer,
     StrictBool,
     StrictInt,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -132,6 +133,14 @@ class Requirement(Value):
     key: LabelKey
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
     values: tuple[LabelValue, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Requirement:
+        if self.operator in ("In", "NotIn") and not self.values:
+            raise ValueError(f"operator {self.operator} compares with values; give at least one")
+        if self.operator in ("Exists", "DoesNotExist") and self.values:
+            raise ValueError(f"operator {self.operator} looks at no values; leave them out, or write In")
+        return self
 
     def matches(self, labels: dict[str, str]) -> bool:
         """Whether `labels` meet this requirement; as in Kubernetes, NotIn holds for an absent key."""

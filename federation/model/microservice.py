@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from federation.model.meta import Bool, Condition, Json, Name, Natural, PortNumber, Resource, Value
-from federation.model.quantity import Duration
+from federation.model.quantity import Duration, parse_duration_s
 
 Protocol = Literal["http", "http2", "tcp"]
 
@@ -24,13 +24,19 @@ class Port(Value):
     protocol: Protocol = "tcp"
 
 
+def _some_latency(value: str) -> str:
+    if parse_duration_s(value) <= 0:
+        raise ValueError(f"{value!r} is no latency: it has to be longer than nothing")
+    return value
+
+
 class Call(Value):
     """A call to another service (`name` or `namespace/name`). A volume nobody declared is `assumed`."""
 
     service: str
     port: PortNumber | None = None
-    gib_per_hour: float | None = None
-    max_latency: Duration | None = None
+    gib_per_hour: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
+    max_latency: Annotated[Duration, AfterValidator(_some_latency)] | None = None
     assumed: Bool = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 from federation.model.meta import Bool, Condition, Name, Natural, Resource, Timestamp, Value
@@ -12,6 +13,20 @@ class Target(Value):
 
     subcluster: Name
     replicas: Natural
+
+
+def counts_of(targets: Iterable[Target]) -> dict[str, int]:
+    """Replicas by sub-cluster, those with none left out."""
+    return {target.subcluster: target.replicas for target in targets if target.replicas}
+
+
+def what_changes(before: Iterable[Target], after: Iterable[Target]) -> Literal["new", "gone", "move", "scale"]:
+    """What becomes of a service that is to run elsewhere, or with other replicas: it had no place, or has none then; it
+    gets or leaves one; or only the numbers are others."""
+    had, has = counts_of(before), counts_of(after)
+    if not had or not has:
+        return "gone" if had else "new"
+    return "scale" if had.keys() == has.keys() else "move"
 
 
 class Running(Value):

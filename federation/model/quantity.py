@@ -38,6 +38,12 @@ _MONEY = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(?: USD)?\Z")
 _SHARE = re.compile(r"^(-?[0-9]+(?:\.[0-9]+)?)%\Z")
 
 
+LONGEST_S = 100 * 366 * 86400.0
+"""The longest duration that anybody may mean."""
+MOST_USD = 1e9
+"""The largest amount: what is beyond is a slip, and sums of it are no numbers any more."""
+
+
 @lru_cache(maxsize=4096)
 def _quantity(text: str) -> float:
     match = _QUANTITY.match(text)
@@ -78,18 +84,26 @@ def _duration_s(text: str, written: str) -> float:
     if not text or match is None:
         raise ValueError(f"{written!r} is not a duration; write for instance 250ms, 30s, 10m, 1h30m or 2d")
     scales = (86400.0, 3600.0, 60.0, 1.0, 0.001)
-    return sum(float(part) * scale for part, scale in zip(match.groups(), scales, strict=True) if part)
+    result = sum(float(part) * scale for part, scale in zip(match.groups(), scales, strict=True) if part)
+    if result > LONGEST_S:
+        raise ValueError(f"{written[:40]!r} is too long; a duration is 100 years at most")
+    return result
 
 
 def parse_usd(value: object) -> float:
-    """Money: a number, or text such as `12 USD`; in US dollars, >= 0. Other currencies are refused."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(_float(value)) and value >= 0:
-        return float(value)
-    match = _MONEY.match(value.strip()) if isinstance(value, str) else None
-    if match is None:
+    """Money: a number, or text such as `12 USD`; in US dollars, >= 0 and no more than a billion. Other currencies are
+    refused."""
+    result = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        result = _float(value)
+    elif isinstance(value, str) and (match := _MONEY.match(value.strip())) is not None:
+        result = float(match.group(1))
+    if not (math.isfinite(result) and result >= 0):
         why = " because it is negative" if _is_negative(value) else ""
         raise ValueError(f"{value!r} is not an amount{why}; write a number of US dollars such as 12 USD")
-    return float(match.group(1))
+    if result > MOST_USD:
+        raise ValueError(f"{value!r} is not an amount; it is more than a billion US dollars")
+    return result
 
 
 def _is_negative(value: object) -> bool:

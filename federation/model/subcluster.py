@@ -10,10 +10,11 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 from federation.model.meta import Condition, LabelKey, LabelValue, Name, PortNumber, Resource, Timestamp, Value
 from federation.model.offers import Offer
 from federation.model.overrides import Overrides
-from federation.model.quantity import Duration, Quantity, Usd, parse_quantity
+from federation.model.quantity import Duration, Quantity, Usd, parse_duration_s, parse_quantity
 
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2."""
+LONGEST_WINDOW_S = 30 * 86400.0
 _TYPE = re.compile(r"^[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?\Z")
 
 
@@ -105,10 +106,27 @@ class Drain(Value):
     parallel: Annotated[int, Field(ge=1, le=1000)] = 2
 
 
+def _some_time(value: str) -> str:
+    seconds = parse_duration_s(value)
+    if seconds <= 0:
+        raise ValueError(f"{value!r} would lose a sub-cluster at once: it has to be longer than nothing, such as 10s")
+    if seconds > LONGEST_WINDOW_S:
+        raise ValueError(f"{value!r} would never lose a sub-cluster; write at most 30d")
+    return value
+
+
+def _once_each(taints: tuple[Taint, ...]) -> tuple[Taint, ...]:
+    marks = [(taint.key, taint.effect) for taint in taints]
+    twice = sorted({f"{key}:{effect}" for key, effect in marks if marks.count((key, effect)) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is there twice; a key has one value for each effect")
+    return taints
+
+
 class Detection(Value):
     """How long silence lasts before it counts as loss, and how long an answer must last before it counts as return."""
 
-    window: Duration = "10s"
+    window: Annotated[Duration, AfterValidator(_some_time)] = "10s"
     recovery: Duration = "5s"
 
 
@@ -125,7 +143,7 @@ class SubClusterSpec(Value):
     credentials: dict[str, str] = {}
     capacity: Capacity = Capacity()
     budget: Budget | None = None
-    taints: tuple[Taint, ...] = ()
+    taints: Annotated[tuple[Taint, ...], AfterValidator(_once_each)] = ()
     detection: Detection = Detection()
     overrides: Overrides = Overrides()
     attestations: tuple[str, ...] = ()

@@ -9,10 +9,10 @@ from math import fsum
 from federation.contracts.policy import Reason
 from federation.model.meta import Key
 from federation.model.placement import Target
-from federation.model.plan import Plan, PlannedCall, PlannedService, Violation
+from federation.model.plan import MOVING, MoveCost, Plan, PlannedCall, PlannedService, Saving, Violation
 from federation.planner.explain import Explainer, say, state_of
 from federation.planner.feasibility import UNFIT, draining, feasibility_reasons
-from federation.planner.ledger import DIGITS
+from federation.planner.ledger import DIGITS, Ledger
 from federation.planner.obstacles import PASSING, held_obstacles, obstacles, policy_reasons, rule_reasons
 from federation.planner.request import PlanRequest
 from federation.planner.solve import solve
@@ -230,14 +230,55 @@ class Judgement:
                 found += tie_reasons(view, (tie,), current, service)
         return tuple(found)
 
-    def saving(self, key: Key) -> tuple[float, float] | None:
-        """What the planned place of a service that runs in one place saves, and what the present one costs, in USD per
-        hour with all others as planned; None where that can't be told."""
+    def saving(self, key: Key) -> Saving | None:
+        """What the planned place of a service that runs in one place saves, all others as planned, what the present one
+        costs, and what the move costs once, which is no part of the saving; None where that can't be told."""
         index = self.request.service_index[key]
         current = [target.subcluster for target in self.request.view.current[index] if target.replicas]
         costs = {each.subcluster: each.cost_usd_per_hour for each in self.candidates(key).candidates}
         now = costs.get(current[0]) if len(current) == 1 else None
-        return None if now is None else (now - self.plan.placements[index].cost_usd_per_hour, now)
+        if now is None:
+            return None
+        move = self.move(key)
+        saved = now - self.plan.placements[index].running_usd_per_hour
+        return Saving(saved, now, 0.0 if move is None else move.once_usd)
+
+    def move(self, key: Key) -> MoveCost | None:
+        """What it costs once to bring the service from where it runs to where the plan has it; None for one that does
+        not move. It saves something only where it may stay, and all of it runs. Raises KeyError for one that the plan
+        does not know."""
+        index = self.request.service_index[key]
+        ledger, problem = self._explainer.ledger, self.request.problem
+        row, here = self._explainer.state.counts[index], problem.current[index]
+        saving = None
+        if self.stands(key) and here.sum() == row.sum() and not problem.fixed[index]:
+            terms = ledger.terms_now(index)
+            then = fsum(terms.values()) - terms.get(MOVING, 0.0)
+            saving = fsum(ledger.terms_at(index, here).values()) - then
+        return self.request.moves.cost(index, row, saving)
+
+    def migration(self, key: Key, source: str, target: str, replicas: int) -> MoveCost | None:
+        """What it would cost once to bring so many replicas from where they run to another sub-cluster; None where
+        nothing of it runs, or it runs there already. Raises KeyError for what the plan does not know."""
+        index, columns = self.request.service_index[key], self.request.subcluster_index
+        row = self.request.problem.current[index].copy()
+        row[columns[source]] = max(int(row[columns[source]]) - replicas, 0)
+        row[columns[target]] += replicas
+        return self.request.moves.cost(index, row)
+
+    def present_usd_per_hour(self) -> float | None:
+        """What all that runs costs where it is committed to run now; None where nothing runs. Unknown prices count as
+        nothing."""
+        request = self.request
+        if not request.problem.current.any():
+            return None
+        now = {key: targets for key, targets in zip(request.view.keys(), request.view.current, strict=True) if targets}
+        placements = tuple(
+            PlannedService(namespace=key.namespace, service=key.name, verdict="placed", targets=targets)
+            for key, targets in now.items()
+        )
+        ledger = Ledger(request, state_of(request, Plan(placements=placements)))
+        return round(fsum(ledger.now.ravel().tolist()), DIGITS)
 
     def candidates(self, key: Key) -> PlannedService:
         """One service of the plan with all its candidates. Raises KeyError for one that the plan does not know."""

@@ -195,7 +195,7 @@ def _limit_reasons(request: PlanRequest, state: State, service: int, row: Ints) 
             at = np.flatnonzero(limit.calls == call)
             if not len(at):
                 continue
-            most, worst = float(limit.limit[at[0]]), _worst_route(limit.value, caller, callee)
+            most, worst = float(limit.limit[at[0]]), worst_route(limit.value, caller, callee)
             if worst > most:
                 other = edge.callee if edge.caller == service else edge.caller
                 whose = f"its call to {keys[other]}" if edge.caller == service else f"the call from {keys[other]}"
@@ -207,7 +207,8 @@ def _limit_reasons(request: PlanRequest, state: State, service: int, row: Ints) 
     return tuple(found) or (Reason("CallTooSlow", "too far from its neighbours", "a call's limit would be broken"),)
 
 
-def _worst_route(value: Floats, caller: Floats, callee: Floats) -> float:
+def worst_route(value: Floats, caller: Floats, callee: Floats) -> float:
+    """The largest value [C, C] on any route between two services so divided [C]; 0 while one of them is nowhere."""
     worst = 0.0
     for c in np.flatnonzero(caller > 0):
         ends = [c] if callee[c] > 0 else np.flatnonzero(callee > 0)

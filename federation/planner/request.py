@@ -13,8 +13,12 @@ from federation.atlas.places import Place
 from federation.atlas.prices import Prices
 from federation.contracts.policy import FleetView, Opinion, PairLimit, PolicyEngine, Tie
 from federation.model.meta import Key
+from federation.model.microservice import Microservice
 from federation.model.placement import Target
+from federation.model.plan import MOVING
+from federation.model.policy import MigrationRules, Policy, migration_rules
 from federation.planner.feasibility import infeasible, runs_images, runs_there
+from federation.planner.moving import Moving, moving
 from federation.planner.parts import ask
 from federation.planner.problem import Problem, SpendLimit, SpreadRule
 from federation.planner.taints import avoidance
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
 class PlanRequest:
     """One decision's input. `engines` and `opinions` go together, ordered by name. `images` [C]: where images run.
     `fixed`: services that must not move, with the targets they are held at. `reserved`: what open migrations are about
-    to start. `moving`: services with an open migration. `notices`: what was left out or assumed on the way."""
+    to start. `moving`: services with an open migration. `policies`: those that say how services move. `notices`: what
+    was left out or assumed on the way."""
 
     view: FleetView
     engines: tuple[PolicyEngine, ...]
@@ -39,6 +44,7 @@ class PlanRequest:
     reserved: Mapping[Key, tuple[Target, ...]] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     moving: frozenset[Key] = frozenset()
+    policies: tuple[Policy, ...] = ()
 
     @cached_property
     def service_index(self) -> dict[Key, int]:
@@ -58,8 +64,11 @@ class PlanRequest:
     @cached_property
     def prices(self) -> dict[str, Floats]:
         """Price terms by name [S, C], NaN where unknown; terms of one name added up. `taint` is what new copies pay
-        for a PreferNoSchedule taint that they do not tolerate."""
+        for a PreferNoSchedule taint that they do not tolerate; `moving`: see there."""
         result: dict[str, Floats] = {}
+        once = self.moves.price()
+        if once is not None:
+            result[MOVING] = once
         avoided = avoidance(self.view, runs_there(self.view))
         if avoided is not None:
             result["taint"] = avoided
@@ -67,6 +76,19 @@ class PlanRequest:
             for term, price in opinion.prices.items():
                 result[term] = result[term] + price if term in result else price
         return result
+
+    @cached_property
+    def moves(self) -> Moving:
+        """What moving each service that runs costs once."""
+        known: dict[tuple[object, ...], MigrationRules] = {}
+
+        def rules(service: Microservice) -> MigrationRules:
+            mark = (service.metadata.namespace, *sorted(service.metadata.labels.items()))
+            if mark not in known:
+                known[mark] = migration_rules(service, self.policies)
+            return known[mark]
+
+        return moving(self.view, self.images, rules)
 
     @cached_property
     def priceless(self) -> Bools:
@@ -155,8 +177,9 @@ def prepare(
     view, opinions = ask(build_view(world, ordered, places, now, prices), ordered)
     able = np.array([runs_images(each, images or {}) for each in view.subclusters], dtype=bool)
     reserved = _reserved(world, view)
-    moving = world.moving | {Key(m.metadata.namespace, m.spec.service) for m in world.migrations if m.open}
-    request = PlanRequest(view, ordered, opinions, able, {}, reserved, notices(world), moving)
+    under_way = world.moving | {Key(m.metadata.namespace, m.spec.service) for m in world.migrations if m.open}
+    how = tuple(policy for policy in world.policies if policy.spec.migration is not None)
+    request = PlanRequest(view, ordered, opinions, able, {}, reserved, notices(world), under_way, how)
     held = _held(world, request) if fixed is None else {key: targets for key, targets in fixed.items() if targets}
     return replace(request, fixed=held, notices=tuple(dict.fromkeys([*request.notices, *request.warnings])))
 

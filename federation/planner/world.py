@@ -226,7 +226,7 @@ def _edges(services: Sequence[Microservice]) -> Iterable[Edge]:
     """The calls between services of the view, by caller and then as declared; a call to oneself leaves nothing."""
     known = _reachable(services)
     for caller, service in enumerate(services):
-        for call in service.spec.calls:
+        for index, call in enumerate(service.spec.calls):
             callee = known.get(_callee(service, call.service))
             if callee is None or callee == caller:
                 continue
@@ -236,6 +236,7 @@ def _edges(services: Sequence[Microservice]) -> Iterable[Edge]:
                 gib_per_hour=ASSUMED_GIB_PER_HOUR if call.gib_per_hour is None else call.gib_per_hour,
                 max_latency_s=None if call.max_latency is None else parse_duration_s(call.max_latency),
                 assumed=call.assumed or call.gib_per_hour is None,
+                call=index,
             )
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from federation.model.microservice import Microservice
 from federation.model.migration import Reason
 from federation.model.placement import Target
-from federation.model.policy import ClusterPlacementPolicy, MigrationRules, Policy
 from federation.reconcile.desired import as_targets
 
 
@@ -156,18 +154,3 @@ def resize_pinned(current: tuple[Target, ...], pin: str, replicas: int) -> tuple
         counts[name] -= taken
         surplus -= taken
     return as_targets({name: count for name, count in counts.items() if count > 0})
-
-
-def migration_rules(service: Microservice, policies: tuple[Policy, ...]) -> MigrationRules:
-    """How the service moves: the `migration` section of the matching policy of the highest precedence; of equals the
-    first by kind and name; defaults when no policy says anything."""
-    namespace, labels = service.metadata.namespace, service.metadata.labels
-    found = [
-        policy
-        for policy in policies
-        if policy.spec.migration is not None
-        and (isinstance(policy, ClusterPlacementPolicy) or policy.metadata.namespace == namespace)
-        and policy.spec.selector.matches(labels)
-    ]
-    best = min(found, key=lambda policy: (-policy.spec.precedence, policy.kind, policy.key), default=None)
-    return best.spec.migration if best is not None and best.spec.migration is not None else MigrationRules()

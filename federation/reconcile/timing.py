@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from federation.model.meta import format_time
-from federation.model.policy import MigrationRules, Strategy
+from federation.model.policy import MigrationRules
 from federation.model.quantity import parse_duration_s
 from federation.model.windows import parse_window
 
@@ -42,13 +42,6 @@ def may_move_at(rules: MigrationRules, now: float, last_move_at: float | None) -
     if not windows or any(window.is_open(rested) for window in windows):
         return rested
     return min(window.opens_at(rested) for window in windows)
-
-
-def overlap_usd(strategy: Strategy, cost_usd_per_hour: float) -> float:
-    """What a move costs once because both copies run while traffic is shifted and drained."""
-    canary = strategy.canary
-    seconds = len(canary.steps) * parse_duration_s(canary.interval) + parse_duration_s(canary.drain_timeout)
-    return seconds / HOUR_S * cost_usd_per_hour
 
 
 def _too_little(rules: MigrationRules, saving: float, cost: float) -> str:

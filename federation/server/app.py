@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from federation.contracts.store import Store
 from federation.server.access import NOBODY, Caller, refuse_place, refuse_role
+from federation.server.agreement import Contradictions
 from federation.server.answers import Answer, Refused, refusal
 from federation.server.apply import apply
 from federation.server.audit import AuditLog
@@ -36,13 +37,15 @@ _NO_CACHE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"
 @dataclass(frozen=True)
 class Options:
     """What an API may have beyond what every one has: limits of its own, callers besides the admin, an audit log, what
-    other modules add (see `federation.server.extras`), and what the health pages ask besides the store."""
+    other modules add (see `federation.server.extras`), what the health pages ask besides the store, and what finds
+    contradictions between policies (None: nobody looks for them)."""
 
     limits: Limits = field(default_factory=Limits)
     tokens: TokenFile | None = None
     audit: AuditLog | None = None
     extras: Sequence[Extra] = ()
     checks: Sequence[Check] = ()
+    contradictions: Contradictions | None = None
 
 
 def make_wsgi(
@@ -60,7 +63,7 @@ def make_wsgi(
     own."""
     chosen = options or Options()
     guard = Guard(token, chosen.tokens, chosen.audit, chosen.limits, clock)
-    return Api(Objects(store, validate, clock), guard, version, chosen)
+    return Api(Objects(store, validate, clock, chosen.contradictions), guard, version, chosen)
 
 
 class Api:

@@ -48,6 +48,7 @@ def apply(objects: Objects, body: object, may: May, *, dry_run: bool) -> Answer:
     documents = _documents(body)
     for attempt in range(_ATTEMPTS):
         items = _accepted(objects, documents, may)
+        objects.check_together([item.new for item in items if item.result != "unchanged"])
         if dry_run:
             return _answer(items, [item.new for item in items])
         try:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from federation import __version__
-from federation.app import engine_plugins, open_driver, schemas
+from federation.app import contradictions, engine_plugins, open_driver, schemas
 from federation.engine.core import Engine
 from federation.engine.runtime import ThreadRuntime
 from federation.engine.steady import SteadyClock
@@ -121,6 +121,7 @@ def _serve(options: ServeOptions) -> None:
             audit=AuditLog(options.audit),
             extras=extras,
             checks=engine_checks(engine),
+            contradictions=contradictions,
         ),
     )
     metrics.scrape(engine.census, lambda: api.watchers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,11 +14,11 @@ from federation.errors import AlreadyExists, InvalidInput, NotFound, StaleWrite
 from federation.model.meta import API_VERSION, FLEET, Key, Resource, Selector
 from federation.model.microservice import Microservice
 from federation.model.migration import Migration
-from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy
+from federation.model.policy import ClusterPlacementPolicy, PlacementPolicy, Policy, migration_rules
 from federation.model.redact import is_redacted, restore
 from federation.model.subcluster import SubCluster
-from federation.reconcile.moves import migration_rules
 from federation.server.admission import check_create, check_replace, refuse_delete
+from federation.server.agreement import Contradictions, check_agreement
 from federation.server.answers import Answer, Refused, status, wire
 from federation.server.jsonpatch import apply_json_patch
 from federation.server.requests import Request
@@ -38,11 +38,13 @@ MERGE_PATCH, JSON_PATCH = "application/merge-patch+json", "application/json-patc
 
 @dataclass(frozen=True)
 class Objects:
-    """The verbs on objects. `clock` gives seconds since 1970."""
+    """The verbs on objects. `clock` gives seconds since 1970; `contradictions` finds those between policies, None: they
+    are not looked for."""
 
     store: Store
     validate: Validate
     clock: Callable[[], float]
+    contradictions: Contradictions | None = None
 
     def get(self, route: Route) -> Answer:
         """The object. Raises: NotFound."""
@@ -220,7 +222,14 @@ class Objects:
         strategy = migration_rules(service, tuple(policies)).strategy.model_dump(mode="json", by_alias=True)
         return {**document, "spec": {**spec, "strategy": merge(strategy, spec.get("strategy") or {})}}
 
+    def check_together(self, new: Sequence[Resource]) -> None:
+        """Raises: InvalidInputs when these may not be stored beside what is there."""
+        if self.contradictions is not None:
+            check_agreement(self.store, new, self.contradictions)
+
     def _write(self, write: Write) -> Resource:
+        if not isinstance(write, Delete):
+            self.check_together([write.resource])
         return self.store.write(with_history(self.store, [write]), now=self.clock())[0]
 
 

@@ -26,9 +26,10 @@ SELECTORS = st.builds(
         st.builds(
             Requirement,
             key=_KEYS,
-            operator=st.sampled_from(["In", "NotIn", "Exists", "DoesNotExist"]),
-            values=st.lists(_VALUES, max_size=3).map(tuple),
-        ),
+            operator=st.sampled_from(["In", "NotIn"]),
+            values=st.lists(_VALUES, min_size=1, max_size=3).map(tuple),
+        )
+        | st.builds(Requirement, key=_KEYS, operator=st.sampled_from(["Exists", "DoesNotExist"])),
         max_size=2,
     ).map(tuple),
 )

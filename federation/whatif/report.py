@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from federation.model.meta import Key
-from federation.model.placement import Target
+from federation.model.placement import Target, counts_of, what_changes
 from federation.model.plan import PlannedService
 from federation.whatif.settle import Settled
 from federation.whatif.state import State
@@ -176,7 +176,7 @@ def report(name: str, changes: Sequence[str], before: Settled, after: Settled) -
         under_way=tuple(sorted(going & after.state.services.keys())),
         before_usd_per_hour=before.total_usd_per_hour,
         after_usd_per_hour=after.total_usd_per_hour,
-        free_usd_per_hour=after.wish.plan.total_usd_per_hour,
+        free_usd_per_hour=after.wish.plan.running_usd_per_hour,
         bound_usd_per_hour=plan.bound_usd_per_hour,
         gap=plan.gap,
         ended=after.ended,
@@ -188,36 +188,27 @@ def moves_between(before: State, after: Settled) -> tuple[Moved, ...]:
     found = []
     for key in sorted(after.state.services):
         was, now = running(before, key), running(after.state, key)
-        if _as_counts(was) == _as_counts(now):
+        if counts_of(was) == counts_of(now):
             continue
         causes = after.causes.get(key, ())
         why = "; ".join(dict.fromkeys(cause.why for cause in causes if cause.why))
-        found.append(Moved(key, _type(was, now), was, now, causes[0].reason if causes else "", why))
+        what = what_changes(was, now)
+        found.append(
+            Moved(key, "stopped" if what == "gone" else what, was, now, causes[0].reason if causes else "", why)
+        )
     return tuple(found)
 
 
 def moved_replicas(one: Moved) -> int:
     """How many replicas start somewhere that they did not run before."""
-    was = _as_counts(one.before)
-    return sum(max(count - was.get(name, 0), 0) for name, count in _as_counts(one.after).items())
+    was = counts_of(one.before)
+    return sum(max(count - was.get(name, 0), 0) for name, count in counts_of(one.after).items())
 
 
 def running(state: State, key: Key) -> tuple[Target, ...]:
     """Where the service is committed to run, lost places included."""
     placement = state.placements.get(key)
     return tuple(target for target in placement.spec.targets if target.replicas) if placement is not None else ()
-
-
-def _as_counts(targets: Iterable[Target]) -> dict[str, int]:
-    return {target.subcluster: target.replicas for target in targets}
-
-
-def _type(before: tuple[Target, ...], after: tuple[Target, ...]) -> Type:
-    if not before:
-        return "new"
-    if not after:
-        return "stopped"
-    return "scale" if _as_counts(before).keys() == _as_counts(after).keys() else "move"
 
 
 def troubles(settled: Settled) -> tuple[tuple[Trouble, ...], tuple[Trouble, ...]]:

@@ -20,7 +20,7 @@ from federation.engine.snapshot import LinkSnapshot
 from federation.errors import InvalidInput, InvalidInputs
 from federation.model.meta import Key, Metadata
 from federation.model.microservice import Microservice
-from federation.model.placement import Overtaken, Placement, PlacementSpec, Target
+from federation.model.placement import Overtaken, Placement, PlacementSpec, Target, counts_of
 from federation.model.plan import PlannedService
 from federation.model.subcluster import SubCluster
 from federation.planner.decide import Judgement
@@ -250,7 +250,7 @@ def _elsewhere(state: State, judgement: Judgement, held: Mapping[Key, object]) -
     for planned in judgement.plan.placements:
         key = Key(planned.namespace, planned.service)
         placement = state.placements.get(key)
-        if placement is None or key in held or _counts(placement.spec.targets) in ({}, _counts(planned.targets)):
+        if placement is None or key in held or counts_of(placement.spec.targets) in ({}, counts_of(planned.targets)):
             continue
         gone = all(state.is_lost(target.subcluster) for target in placement.spec.targets)
         if state.services[key].spec.bound or not gone:
@@ -273,7 +273,3 @@ def _keeps(
     if service.spec.bound and due:
         return "; ".join(cannot_move(entry.subcluster, entry.cause) for entry in due)
     return " ".join(planned.reasons)
-
-
-def _counts(targets: Iterable[Target]) -> dict[str, int]:
-    return {target.subcluster: target.replicas for target in targets if target.replicas}

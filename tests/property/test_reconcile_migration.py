@@ -93,7 +93,7 @@ def _run(migration: Migration, facts: MigrationFacts, now: float) -> tuple[list[
 
 @given(st.lists(st.integers(1, 99), min_size=0, max_size=4))
 def test_with_fair_facts_it_succeeds_in_order_and_commits_once(steps: list[int]) -> None:
-    canary = (*sorted(steps), 100)
+    canary = (*sorted(set(steps)), 100)
     advances, migration, now = _run(_migration(canary), FAIR, BEGIN_S)
     assert migration.status.phase == "Succeeded"
     assert [entry.phase for entry in migration.status.history] == ORDER[1:]
@@ -208,7 +208,7 @@ def test_a_refused_migration_says_why() -> None:
 @given(st.floats(30.0, 3000.0), st.lists(st.integers(1, 99), max_size=4), st.booleans())
 def test_a_deadline_is_kept(grace_s: float, steps: list[int], paused: bool) -> None:
     """With copies that get ready at once, the source is told to go before the deadline, also out of a pause."""
-    migration = _migration((*sorted(steps), 100))
+    migration = _migration((*sorted(set(steps)), 100))
     spec = migration.spec.model_copy(update={"deadline": BEGIN_S + grace_s, "paused": paused})
     busy = replace(FAIR, source_load=Load(in_flight=1))
     _, ended, now = _run(migration.model_copy(update={"spec": spec}), busy, BEGIN_S)

@@ -140,6 +140,7 @@ SPOTS = st.lists(
                     lambda effect: {"key": "k", "effect": effect}
                 ),
                 max_size=2,
+                unique_by=lambda taint: taint["effect"],
             ),
         },
     ),

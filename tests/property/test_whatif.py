@@ -66,6 +66,8 @@ def policies(draw: st.DrawFn, name: str) -> dict[str, Any]:
         spec["prefer"] = [{"matchLabels": {"tier": "onprem"}}]
     if draw(st.booleans()):
         spec["migration"] = {"mode": draw(st.sampled_from(["automatic", "manual"])), "payback": "720h"}
+    if not spec.keys() - {"selector"}:
+        spec["tolerations"] = [{"operator": "Exists"}]
     return policy(name, **spec)
 
 

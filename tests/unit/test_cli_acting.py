@@ -227,7 +227,7 @@ def test_drain_leaves_data_and_says_so_in_time(shop: Served, roam: Roam, monkeyp
 def test_delete_says_what_it_would_do(shop: Served, roam: Roam, tmp_path: Path) -> None:
     move(shop, "cart-1", "Shifting", 50)
     path = tmp_path / "two.yaml"
-    path.write_text(yaml.safe_dump_all([a_microservice("db"), a_policy("eu"), a_microservice("cart")]))
+    path.write_text(yaml.safe_dump_all([a_microservice("db"), a_policy("eu", importance=1), a_microservice("cart")]))
     monkeys = (
         ("delete", "ms", "cart", "db", "nope", "-n", "shop", "--dry-run"),
         ("delete", "ms", "nope", "-n", "shop", "--ignore-not-found"),

@@ -37,7 +37,7 @@ def moving(shop: Served) -> Served:
             tolerations=[{"key": "dedicated", "operator": "Exists", "tolerationSeconds": 300}],
         ),
         a_policy("moves", migration={"mode": "manual"}, locality={"latencyWorth": 0.002}),
-        a_policy("nobody", selector={"matchLabels": {"app": "none"}}),
+        a_policy("nobody", selector={"matchLabels": {"app": "none"}}, importance=3),
     ]
     assert shop.call("POST", f"{BASE}/apply", documents).code == 200
     assert (

@@ -193,7 +193,7 @@ def test_progress_on_a_terminal_is_rewritten_in_place(
 
 
 def test_policies_go_after_what_they_rule(shop: Served, roam: Roam, tmp_path: Path) -> None:
-    files = _file(tmp_path, a_policy("eu"), a_microservice("cart", objects=[a_secret()]))
+    files = _file(tmp_path, a_policy("eu", importance=1), a_microservice("cart", objects=[a_secret()]))
     out = roam("delete", "-f", files, "--no-wait")[1]
     assert out.splitlines() == ["microservice/cart deleted", "clusterplacementpolicy/eu deleted"]
 

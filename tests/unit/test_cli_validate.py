@@ -70,6 +70,7 @@ kind: ClusterPlacementPolicy
 metadata: {name: others}
 spec:
   selector: {matchLabels: {app: others}}
+  importance: 3
 ---
 apiVersion: roam.federation/v1alpha1
 kind: SubCluster

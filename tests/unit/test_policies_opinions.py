@@ -41,7 +41,6 @@ def denied(engine, sections, fleet=FLEET, **more):
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        ({"grace": "1h"}, {}),
         ({"residency": {"allow": EU}}, {"azure-virginia": ["outside [EU, CH]: runs in US"]}),
         (
             {"residency": {"deny": ["US", "BE"]}},

@@ -23,6 +23,7 @@ REFUSED = [
     ("compliance", {"grace": "soon"}, "is not a duration"),
     ("compliance", {"onViolation": "shrug"}, "'move' or 'stop'"),
     ("compliance", {}, "says nothing"),
+    ("compliance", {"grace": "1h"}, "says nothing"),
     ("locality", {}, "says nothing"),
     ("locality", {"users": []}, "at least 1 item"),
     ("locality", {"users": [{"share": 0.5}]}, "either region or country"),
@@ -62,7 +63,7 @@ REFUSED = [
 ACCEPTED = [
     ("compliance", {"residency": {"allow": ["EU", "CH"], "deny": ["HU"]}, "operators": {"deny": ["US"]}}),
     ("compliance", {"attestations": ["iso27001", "soc2", "c5"], "grace": "10m", "onViolation": "move"}),
-    ("compliance", {"grace": "1h"}),
+    ("compliance", {"operators": {"allow": ["DE"]}, "grace": "1h"}),
     ("locality", {"users": [{"region": "eu-central-1", "share": 0.7}, {"country": "US", "share": "30%"}]}),
     ("locality", {"users": [{"country": "DE"}], "maxLatency": "60ms", "latencyWorth": 0.002}),
     ("locality", {"with": ["cart-db"], "apart": ["shop/cart-canary"]}),

@@ -213,7 +213,7 @@ def test_apply_checks_each_object(api: Api) -> None:
         "apiVersion": "roam.federation/v1alpha1",
         "kind": "ClusterPlacementPolicy",
         "metadata": {"name": "all"},
-        "spec": {},
+        "spec": {"importance": 1},
     }
     apply = f"{BASE}/apply"
     mine, place = a_microservice("cart"), a_subcluster("onprem")

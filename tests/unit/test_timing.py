@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from federation.model.policy import MigrationRules, Strategy
 from federation.model.windows import parse_window
-from federation.reconcile.timing import may_move_at, may_move_for_cost, overlap_usd
+from federation.reconcile.timing import may_move_at, may_move_for_cost
 
 
 def at(text):
@@ -140,6 +140,6 @@ def test_the_earliest_time():
     assert may_move_at(both, MONDAY_NOON, MONDAY_NOON) == at("2026-06-02T08:00")
 
 
-def test_what_the_overlap_costs():
+def test_how_long_both_copies_run():
     strategy = Strategy.model_validate({"canary": {"steps": [50, 100], "interval": "15m", "drainTimeout": "30m"}})
-    assert overlap_usd(strategy, 0.5) == pytest.approx(0.5)
+    assert strategy.canary.overlap_s == 3600.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from federation.cli.parsing import add_output
+from federation.cli.parsing import add_files, add_output
 from federation.errors import InvalidInput
 
 SUBJECTS = {
@@ -54,15 +54,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--country", metavar="COUNTRY", help="regions in this country, such as DE")
     parser.add_argument("--in", dest="within", metavar="JURISDICTION", help="regions and countries in it, such as EU")
     parser.add_argument("--region", metavar="REGION", help="instances: what they cost there, such as eu-central-1")
-    parser.add_argument(
-        "-f",
-        "--filename",
-        metavar="PATH",
-        dest="files",
-        action="append",
-        default=[],
-        help="with distance: files whose sub-clusters are places, too; repeat for more",
-    )
+    add_files(parser, required=False, what="with distance: files whose sub-clusters are places, too; repeat for more")
     add_output(parser)
 
 

@@ -116,7 +116,7 @@ class _Record:
 
 def _choose_target(stage: Stage) -> str:
     """The cheapest other place for the service, one on rented ground: the killer comes for it next."""
-    judgement = plan_resources(fetch(stage.client, *PLAN_KINDS), time.time())
+    judgement = plan_resources(fetch(stage.client, *PLAN_KINDS), time.time(), certify=False)
     request = judgement.request
     rented = {
         subcluster.metadata.name

@@ -98,7 +98,7 @@ class Referee:
     def learn(self, now: float) -> Judgement:
         """Look at the policies anew. What a new one overtakes may run on until its grace is over."""
         client = Client(self._context.server, self._context.token)
-        judgement = plan_resources(fetch(client, *PLAN_KINDS), now)
+        judgement = plan_resources(fetch(client, *PLAN_KINDS), now, certify=False)
         running = self._running(client)
         bans = {}
         for service in judgement.request.view.services:
