@@ -23,16 +23,20 @@ SINGLE_PRECISION = 1e-6
 """What rounding may add to a cost, of its size."""
 
 
-def star_bound(state: State) -> Floats:
-    """[S] a lower bound on each placed service's cost, half of each of its calls included; zero for the unplaced."""
+def star_bound(state: State, services: Bools | None = None) -> Floats:
+    """[S] a lower bound on each placed service's cost, half of each of its calls included; zero for the unplaced.
+
+    Those of `services` only if these are given [S], and zero for the others."""
     problem = state.problem
+    asked = np.ones(problem.shape[0], dtype=bool) if services is None else services
     # What has only a part of its replicas may cost less than any of its options.
     placed: Bools = np.asarray(state.counts.sum(axis=1) >= np.maximum(problem.replicas, 1)) | problem.fixed
     placed &= state.counts.any(axis=1)
     # A fixed service stands where it stands, allowed or not.
     allowed = np.where(problem.fixed[:, None], state.counts > 0, problem.allowed)
     least = np.where(allowed, problem.unary, np.inf)
-    both = np.flatnonzero(placed[problem.caller] & placed[problem.callee])
+    counted = placed[problem.caller] & placed[problem.callee] & (asked[problem.caller] | asked[problem.callee])
+    both = np.flatnonzero(counted)
     single = ~state.options.listed
     caller, callee = problem.caller[both], problem.callee[both]
     weight = np.stack([problem.weight[:, both].T, np.zeros((len(both), len(problem.price)))], axis=1)
@@ -46,6 +50,7 @@ def star_bound(state: State) -> Floats:
     np.add.at(least, caller, 0.5 * exact * row)
     np.add.at(least, callee, 0.5 * exact * column)
     result = np.zeros(len(placed))
+    placed &= asked
     whole = placed & single
     result[whole] = least[whole].min(axis=1)
     for service in np.flatnonzero(placed & ~single).tolist():

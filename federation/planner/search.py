@@ -45,11 +45,11 @@ def least(value: float) -> float:
     return TOLERANCE * (1.0 + abs(value))
 
 
-def _open(state: State) -> Bools:
-    """[S, C] where each service could stand as a whole, all others where they are."""
-    everyone = np.arange(state.counts.shape[0])
-    good = state.problem.allowed & (state.blocked == 0) & state.fits(everyone)
-    good[state.options.listed] = False
+def _open(state: State, services: Ints | None = None) -> Bools:
+    """[S, C] where each service (of those) could stand as a whole, all others where they are."""
+    who = np.arange(state.counts.shape[0]) if services is None else services
+    good = state.problem.allowed[who] & (state.blocked[who] == 0) & state.fits(who)
+    good[state.options.listed[who]] = False
     return np.asarray(good)
 
 
@@ -59,15 +59,19 @@ def _standing(state: State) -> tuple[Ints, Ints]:
     return plain, state.counts[plain].argmax(axis=1)
 
 
-def moves(state: State) -> int:
-    """One service at a time to its best place, the largest saving first."""
+def moves(state: State, scope: Bools | None = None) -> int:
+    """One service at a time to its best place, the largest saving first; with `scope` [S], only those, and whose
+    neighbours are moved."""
     changed = 0
     listed = state.options.listed & ~state.problem.fixed & state.counts.any(axis=1)
-    state.touched[:] = True
+    looked_at = np.ones(len(listed), dtype=bool) if scope is None else scope.copy()
+    state.touched[:] = looked_at
     for _ in range(ROUNDS):
         plain, place = _standing(state)
+        mine = looked_at[plain]
+        plain, place = plain[mine], place[mine]
         now = state.cost_at[plain, place]
-        there = np.where(_open(state)[plain], state.cost_at[plain], np.inf).min(axis=1, initial=np.inf)
+        there = np.where(_open(state, plain), state.cost_at[plain], np.inf).min(axis=1, initial=np.inf)
         gain = now - there
         tempted = np.flatnonzero(gain > TOLERANCE * (1.0 + np.abs(now)))
         order = plain[tempted[np.argsort(-gain[tempted], kind="stable")]].tolist()
@@ -78,6 +82,7 @@ def moves(state: State) -> int:
         if not made:
             break
         changed += made
+        looked_at |= state.touched
     return changed
 
 
@@ -236,11 +241,11 @@ def _relocate(state: State, members: list[int], target: int) -> bool:
     return False
 
 
-def exchanges(state: State) -> int:
-    """One service into a full sub-cluster, another one out of it."""
+def exchanges(state: State, places: Ints | None = None) -> int:
+    """One service into a full sub-cluster (of those), another one out of it."""
     changed = 0
-    limited = np.isfinite(state.problem.capacity).any(axis=1)
-    for place in np.flatnonzero(limited).tolist():
+    limited = np.flatnonzero(np.isfinite(state.problem.capacity).any(axis=1)) if places is None else places
+    for place in limited.tolist():
         for _ in range(ROUNDS):
             made = sum(_exchange(state, inner, outer, place) for inner, outer in _exchange_pairs(state, place))
             if not made:

@@ -10,6 +10,7 @@ import numpy as np
 from federation.planner.bound import part_cost, slack_for_staying, star_bound
 from federation.planner.construct import construct, with_growth
 from federation.planner.exact import solve_group
+from federation.planner.near import improve_near, least_again, touched
 from federation.planner.options import Options
 from federation.planner.preference import by_preference, climb, within_preference
 from federation.planner.prices.plan import Prices
@@ -19,7 +20,7 @@ from federation.planner.search import components, improve
 from federation.planner.state import State
 
 if TYPE_CHECKING:
-    from federation.contracts.policy import Ints
+    from federation.contracts.policy import Floats, Ints
 
 PART_SERVICES = 14
 """A part of the call graph up to this size is solved exactly as a whole; of larger ones, neighbourhoods."""
@@ -52,11 +53,12 @@ WHOLE_NODES = 30000
 @dataclass(frozen=True, eq=False)
 class Solution:
     """`counts` [S, C] replicas; `bound_usd_per_hour` on the cost of any placement of the same services; `state` knows
-    what every service would cost elsewhere."""
+    what every service would cost elsewhere; `least` [S], no more than what each costs, and half of its calls."""
 
     counts: Ints
     bound_usd_per_hour: float
     state: State
+    least: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +69,53 @@ class _Proof:
     services: tuple[int, ...]
 
 
-def solve(problem: Problem, *, certify: bool = True) -> Solution:
+def solve(problem: Problem, *, certify: bool = True, after: Solution | None = None) -> Solution:
     """As many services placed as can be found room for, then as far up their orders of preference, then as cheaply.
 
     With `problem.ranks`, the bound is on placements that go no further down those orders. `certify`: whether a weak
-    bound is worth the time to find a better one. Deterministic."""
+    bound is worth the time to find a better one. `after`: the solution of a problem with the same services and places
+    in the same order, of which `problem.current` has all or most: where little is new, only that is looked at.
+    Deterministic."""
     options = Options(problem)
     if 0 in problem.shape:
         empty = State(problem, options)
         return Solution(empty.counts, 0.0, empty)
     growing = with_growth(problem)
+    if after is not None and not certify and growing is problem:
+        near = _near(problem, after)
+        if near is not None:
+            return near
     ranks = problem.ranks
-    counts, bound = _by_price(growing, certify) if ranks is None else _in_order(growing, ranks, certify)
+    if ranks is None:
+        counts, bound, least = _by_price(growing, certify)
+    else:
+        counts, bound = _in_order(growing, ranks, certify)
+        least = None
     state = State(problem, options)
     state.load(counts)
-    return Solution(counts, bound, state)
+    return Solution(counts, bound, state, least)
 
 
-def _by_price(problem: Problem, certify: bool) -> tuple[Ints, float]:
+def _near(problem: Problem, after: Solution) -> Solution | None:
+    """The solution around what is new since another one; None when that may be anything."""
+    before = after.state.problem
+    new = touched(before, after.counts, problem)
+    if new is None or after.least is None:
+        return None
+    state = construct(problem, Options(problem))
+    improve_near(state, new, before)
+    if lacking(state).any() and make_room(state, LAST_PUTS):
+        improve_near(state, new, before)
+    least = least_again(state, new, before, after.least)
+    return Solution(state.counts, max(float(least.sum()), 0.0), state, least)
+
+
+def _by_price(problem: Problem, certify: bool) -> tuple[Ints, float, Floats]:
     options = Options(problem)
     prices = Prices(problem, options)
     first = _planned_by_prices(prices) if _fresh(problem) >= MANY else None
     state, bound = _optimise(construct(problem, options) if first is None else first, prices, certify)
-    return state.counts, bound
+    return state.counts, bound, star_bound(state)
 
 
 def _in_order(problem: Problem, ranks: Ints, certify: bool) -> tuple[Ints, float]:
@@ -130,7 +156,7 @@ def _optimise(state: State, prices: Prices, certify: bool) -> tuple[State, float
     problem = state.problem
     bound = _search(state)
     fresh = _fresh(problem)
-    if (certify or fresh) and not prices.known and state.objective() > bound * (1.0 + GOOD_GAP):
+    if (certify or fresh >= MANY) and not prices.known and state.objective() > bound * (1.0 + GOOD_GAP):
         other = _planned_by_prices(prices)
         # What runs is not moved about for next to nothing.
         least = 1.0 if fresh >= MANY else 1.0 - WORTH_MOVING
