@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from federation.planner.request import PlanRequest
     from federation.whatif.settle import Planner
 
+WORTH_REMEMBERING = 100
+"""From how many services on a judgement is worth beginning the next one with."""
+
 P = TypeVar("P")
 PROVIDERS, POLICIES, GATEWAYS = "roam.providers", "roam.policies", "roam.gateways"
 
@@ -125,26 +128,33 @@ def engine_plugins() -> Plugins:
     """What the engine needs of the outside: drivers and gateways by plug-in, and the planner's judgement."""
     from federation.engine.core import Plugins
 
-    return Plugins(open_driver, open_gateway, judge)
+    return Plugins(open_driver, open_gateway, Judge())
 
 
-def judge(situation: Situation) -> Judgement:
-    """The planner's judgement of what the engine sees, with the bound that costs no time: others wait meanwhile."""
-    from federation.planner.decide import Judgement
-    from federation.planner.request import prepare
-    from federation.planner.world import World
+class Judge:
+    """The planner's judgement of what the engine sees, with the bound that costs no time: others wait meanwhile.
 
-    world = World(
-        situation.subclusters,
-        situation.services,
-        situation.policies,
-        situation.placements,
-        situation.migrations,
-        situation.moving,
-        situation.jurisdictions,
-    )
-    return Judgement(
-        prepare(
+    What it said of a whole fleet it remembers, and looks at what is new since."""
+
+    def __init__(self) -> None:
+        self._last: Judgement | None = None
+
+    def __call__(self, situation: Situation) -> Judgement:
+        """Judge anew."""
+        from federation.planner.decide import Judgement
+        from federation.planner.request import prepare
+        from federation.planner.world import World
+
+        world = World(
+            situation.subclusters,
+            situation.services,
+            situation.policies,
+            situation.placements,
+            situation.migrations,
+            situation.moving,
+            situation.jurisdictions,
+        )
+        request = prepare(
             world,
             policy_engines(),
             _places(situation.subclusters),
@@ -152,16 +162,18 @@ def judge(situation: Situation) -> Judgement:
             images=_images(situation.subclusters),
             fixed=situation.fixed,
             prices=price_file(situation.subclusters),
-        ),
-        certify=False,
-    )
+        )
+        judgement = Judgement(request, certify=False, after=self._last)
+        if len(situation.services) >= WORTH_REMEMBERING:
+            self._last = judgement
+        return judgement
 
 
 def whatif_planner() -> Planner:
     """What scenarios and policy tests are played with."""
     from federation.whatif.settle import Planner
 
-    return Planner(judge, lambda subcluster: _images((subcluster,))[subcluster.metadata.name])
+    return Planner(Judge(), lambda subcluster: _images((subcluster,))[subcluster.metadata.name])
 
 
 def plan_resources(

@@ -15,7 +15,7 @@ from federation.planner.feasibility import UNFIT, draining, feasibility_reasons
 from federation.planner.ledger import DIGITS, Ledger
 from federation.planner.obstacles import PASSING, held_obstacles, obstacles, policy_reasons, rule_reasons
 from federation.planner.request import PlanRequest
-from federation.planner.solve import solve
+from federation.planner.solve import Solution, solve
 from federation.planner.taints import delay_s, leaving_reasons
 from federation.planner.ties import is_broken, tie_reasons
 
@@ -27,7 +27,10 @@ def decide(request: PlanRequest, *, certify: bool = True) -> Plan:
     As many services as possible are placed, those that run before those that do not, at the least total cost found;
     terms add up to costs, and costs to the total. Guarantees: no rule, capacity or limit is broken, except by services
     of `request.fixed`, which stay as they are; what runs and may stay keeps its replicas, whoever else wants room."""
-    solution = solve(request.problem, certify=certify)
+    return _told(request, solve(request.problem, certify=certify))
+
+
+def _told(request: PlanRequest, solution: Solution) -> Plan:
     explainer = Explainer(request, solution.state)
     placements = tuple(_planned(explainer, service) for service in range(len(request.view.services)))
     total = round(fsum(each.cost_usd_per_hour for each in placements), DIGITS)
@@ -101,12 +104,33 @@ class Standing:
         return _planned(self._explainer, index).model_copy(update={"candidates": self._explainer.candidates(index)})
 
 
+def _alike(one: PlanRequest, other: PlanRequest) -> bool:
+    """Whether both are of the same services and sub-clusters."""
+    return one.service_index.keys() == other.service_index.keys() and list(one.subcluster_index) == list(
+        other.subcluster_index
+    )
+
+
 class Judgement:
     """A plan with the rules it was made under: what may run where, now and while it is carried out."""
 
-    def __init__(self, request: PlanRequest, plan: Plan | None = None, *, certify: bool = True):
+    def __init__(
+        self,
+        request: PlanRequest,
+        plan: Plan | None = None,
+        *,
+        certify: bool = True,
+        after: Judgement | None = None,
+    ):
+        """`after`: an earlier judgement; where it was of the same services and sub-clusters, and little is new since,
+        only that is looked at."""
         self.request = request
-        self.plan = decide(request, certify=certify) if plan is None else plan
+        self._solution: Solution | None = None
+        if plan is None:
+            before = after._solution if after is not None and _alike(after.request, request) else None
+            self._solution = solve(request.problem, certify=certify, after=before)
+            plan = _told(request, self._solution)
+        self.plan = plan
 
     @property
     def separable(self) -> bool:
