@@ -16,6 +16,9 @@ there is no answer. What moves have to be worth is no cost here, as it is none i
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -325,7 +328,8 @@ class _Programme:
         return np.array([rows[int(np.argmax(values[each.columns]))] for each, rows in pairs])
 
     def solver(self, *, integral: bool) -> highspy.Highs:
-        solver = highspy.Highs()
+        with _unheard():
+            solver = highspy.Highs()
         for option, value in (
             ("output_flag", False), ("threads", 1), ("parallel", "off"), ("primal_feasibility_tolerance", FEASIBLE),
             ("mip_feasibility_tolerance", FEASIBLE),
@@ -344,3 +348,16 @@ class _Programme:
             model.integrality_ = kinds + [highspy.HighsVarType.kContinuous] * (len(self.cost) - self._binary)
         solver.passModel(model)
         return solver
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Nothing reaches standard output: making a solver prints its version, before any option could be set."""
+    kept = os.dup(1)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
