@@ -57,6 +57,8 @@ def referee(
 
     Raises ValueError for a problem with orders of preference, whose plans are not the cheapest; RuntimeError where
     HiGHS gives up, or its answer breaks a limit after all."""
+    if not problem.shape[0]:
+        return Verdict("optimal", np.zeros(problem.shape, dtype=np.int64), 0.0, 0.0, 0.0, 0)
     programme = _Programme(problem, pair_table)
     if programme.impossible:
         return Verdict("infeasible", None, None, np.inf, 0.0, 0)
@@ -86,6 +88,8 @@ def referee(
 def relaxation(problem: Problem, *, pair_table: int = PAIR_TABLE) -> float:
     """What the cheapest placement would cost if services could be split between options; infinite where not even that
     places everyone. A lower bound on the cost of every placement."""
+    if not problem.shape[0]:
+        return 0.0
     programme = _Programme(problem, pair_table)
     if programme.impossible:
         return float(np.inf)

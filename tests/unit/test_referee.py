@@ -70,6 +70,13 @@ def test_time_that_is_up_is_said() -> None:
     assert (verdict.counts is None) == (verdict.usd_per_hour is None)
 
 
+def test_nobody_costs_nothing() -> None:
+    problem = random_problem(0, 3, 2, spread=False, hard=False)
+    nobody = placeable(replace(problem, allowed=np.zeros_like(problem.allowed)))
+    verdict = referee(nobody)
+    assert (verdict.status, verdict.usd_per_hour, relaxation(nobody)) == ("optimal", 0.0, 0.0)
+
+
 def test_problems_with_preferences_are_refused() -> None:
     problem = random_problem(0, 3, 2)
     with pytest.raises(ValueError, match="orders of preference"):
