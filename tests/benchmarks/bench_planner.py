@@ -216,18 +216,33 @@ def _bytes(value: object, seen: set[int]) -> int:
 
 
 def growth(sizes: list[str]) -> None:
-    rows = [row for size in sizes for row in apart(size)]
+    record([row for size in sizes for row in apart(size)])
+
+
+def record(rows: list[dict[str, Any]]) -> None:
+    """Fit, draw, write down and print how time grows over these rows, in the order of size.
+
+    What every plan costs however small makes curves flat at first: the larger half of the sizes is fitted too."""
     lines = {
-        "certified plan": [(row["services"], row["seconds"]) for row in rows],
-        "first plan": [(row["services"], row["first_plan_seconds"]) for row in rows],
+        name: [(row["services"], row[column]) for row in rows]
+        for name, column in (("certified plan", "seconds"), ("first plan", "first_plan_seconds"))
     }
-    fitted = {name: round(exponent(points), 3) for name, points in lines.items()}
-    names = {f"{name}: exponent {fitted[name]:.2f}": points for name, points in lines.items()}
+    fitted = {
+        name: {
+            "all": round(exponent(points), 3),
+            "larger_half": round(exponent(points[min(len(points) // 2, len(points) - 2) :]), 3),
+        }
+        for name, points in lines.items()
+    }
+    named = {
+        f"{name}: exponent {fitted[name]['all']:.2f}, of the larger half {fitted[name]['larger_half']:.2f}": points
+        for name, points in lines.items()
+    }
     DOCS.mkdir(exist_ok=True)
     kept = {"exponents": fitted, "rows": rows}
     (DOCS / "planner-growth.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     title = f"Time to plan, {rows[0]['subclusters']} sub-clusters"
-    (DOCS / "planner-growth.svg").write_text(drawing(title, "services", "seconds", names), encoding="utf-8")
+    (DOCS / "planner-growth.svg").write_text(drawing(title, "services", "seconds", named), encoding="utf-8")
     tell(bench="growth", exponents=fitted)
 
 
@@ -257,6 +272,8 @@ def main() -> None:
     parser.add_argument("--growth", action="store_true", help="how time grows with size, drawn in docs/")
     parser.add_argument("--here", action="store_true", help="one size, in this process")
     asked = parser.parse_args()
+    if asked.growth and len(asked.sizes) == 1:
+        parser.error("growth is between sizes: give two or more of different numbers of services, or none")
     if asked.opinions:
         opinions(*numbers(asked.opinions))
     elif asked.growth:
