@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: install demo test lint types imports unit bench bench-controller bench-planner fuzz soak lock clean
+.PHONY: install demo test lint types imports unit bench bench-controller bench-planner bench-referee fuzz soak lock clean
 
 install: $(STAMP)
 
@@ -36,9 +36,14 @@ unit: install
 bench-controller: install
 	@$(BIN)/python tests/benchmarks/bench_controller.py
 
-# `make bench-planner ARGS="200x20 1000x30"`: services by sub-clusters.
+# `make bench-planner ARGS="200x20 1000x30 --replan"`: services by sub-clusters, also plans made anew where much runs;
+# `ARGS="--opinions 10000x100"`: what the engines take; `ARGS=--growth`: how time grows, drawn in docs/.
 bench-planner: install
 	@$(BIN)/python tests/benchmarks/bench_planner.py $(ARGS)
+
+# `make bench-referee ARGS="small free scarce"`: plans beside an exact solver, one thread each.
+bench-referee: install
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_referee.py $(ARGS)
 
 bench: install
 	@for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench; done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -179,6 +180,60 @@ def random_problem(seed: int, services: int, subclusters: int, *, scarce=True, s
         fixed=np.zeros(services, dtype=bool),
         spread={s: (rule,) for s in range(services) if spread and divided[s] and replicas[s] > 1},
         limits=(marked,) if hard and draw.random() < 0.5 else (),
+    )
+
+
+def placeable(problem: Problem) -> Problem:
+    """The problem without the services that have no option at all, with or without others."""
+    options = Options(problem)
+    kept = np.array([options.count(service) > 0 for service in range(problem.shape[0])])
+    number = np.cumsum(kept) - 1
+    calls = kept[problem.caller] & kept[problem.callee]
+    return dataclasses.replace(
+        problem,
+        replicas=problem.replicas[kept],
+        demand=problem.demand[kept],
+        allowed=problem.allowed[kept],
+        unary=problem.unary[kept],
+        caller=number[problem.caller[calls]],
+        callee=number[problem.callee[calls]],
+        weight=problem.weight[:, calls],
+        barrier=problem.barrier[calls],
+        current=problem.current[kept],
+        fixed=problem.fixed[kept],
+        spread={int(number[service]): rules for service, rules in problem.spread.items() if kept[service]},
+        limits=tuple(dataclasses.replace(x, services=x.services[kept], price=x.price[kept]) for x in problem.limits),
+        importance=None if problem.importance is None else problem.importance[kept],
+        idle=frozenset(int(number[service]) for service in problem.idle if kept[service]),
+    )
+
+
+def with_every_limit(problem: Problem, seed: int) -> Problem:
+    """The problem with what it may lack: hard limits on a seventh of the calls where there are none, a tenth of
+    the services tied to another one, half of them to run together and half apart, and a budget that binds."""
+    services, subclusters = problem.shape
+    draw = np.random.default_rng([seed, services, subclusters])
+    far = np.triu(draw.random((subclusters, subclusters)) < 0.3, 1)
+    same = np.eye(subclusters, dtype=bool)
+    barrier = problem.barrier.copy()
+    if not (barrier >= 0).any():
+        barrier[draw.random(len(barrier)) < 1 / 7] = len(problem.forbidden)
+    single = [service for service in draw.permutation(services).tolist() if service not in problem.spread]
+    pairs = [pair for pair in zip(single[::2], single[1::2], strict=False) if problem.allowed[list(pair)].all(0).any()]
+    tied = np.array(pairs[: 2 * max(services // 40, 1)], dtype=np.int64).reshape(-1, 2)
+    kinds = len(problem.forbidden) + 1 + np.arange(len(tied)) % 2
+    marked, where = draw.random(services) < 0.7, draw.random(subclusters) < 0.5
+    least = np.where(problem.allowed & where, problem.unary, np.inf).min(axis=1)
+    most = float(draw.uniform(0.5, 0.9)) * float(least[marked & np.isfinite(least)].sum())
+    terms = np.arange(len(problem.price)) == 0
+    return dataclasses.replace(
+        problem,
+        caller=np.concatenate([problem.caller, tied[:, 0]]),
+        callee=np.concatenate([problem.callee, tied[:, 1]]),
+        weight=np.pad(problem.weight, ((0, 0), (0, len(tied)))),
+        barrier=np.concatenate([barrier, kinds]),
+        forbidden=np.concatenate([problem.forbidden.reshape(-1, *same.shape), [far | far.T, ~same, same]]),
+        limits=(*problem.limits, SpendLimit("ceiling", marked, where, most, problem.unary, terms)),
     )
 
 
