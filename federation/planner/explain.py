@@ -18,11 +18,12 @@ from federation.planner.obstacles import (
     PASSING,
     Obstacles,
     obstacles,
-    open_rows,
+    open_parts,
+    parts_using,
     policy_warnings,
     price_notes,
-    rows_using,
 )
+from federation.planner.options import Parts
 from federation.planner.request import PlanRequest
 from federation.planner.state import State
 from federation.planner.ties import kept_ties, tie_reasons
@@ -119,12 +120,12 @@ class Explainer:
                 return None
             terms = self.ledger.terms_alone(service, best)
             return Alternative(state.row(service, best), round(fsum(terms.values()), DIGITS), terms)
-        rows = state.options.of(service) if subcluster is None else rows_using(self.request, state, service, subcluster)
-        rows = rows[(rows != state.counts[service]).any(axis=1)]
-        rows = open_rows(state, service, rows)
-        if not len(rows):
+        parts = state.options.parts(service) if subcluster is None else parts_using(state, service, subcluster)
+        parts = parts.take(parts.others(state.counts[service]) & open_parts(state, service, parts))
+        if not len(parts):
             return None
-        return self._alternative(service, rows[self._first(service, rows, state.option_costs(service, rows))])
+        first = self._first(service, parts, state.part_costs(service, parts))
+        return self._alternative(service, parts.row(first, state.counts.shape[1]))
 
     @cached_property
     def _next(self) -> list[int]:
@@ -135,12 +136,12 @@ class Explainer:
         found: list[int] = first.tolist()
         return found
 
-    def _first(self, service: int, rows: Ints, costs: Floats) -> int:
-        """Which of the rows comes first: the most preferred, of these the cheapest; impossible ones cost infinitely."""
+    def _first(self, service: int, parts: Parts, costs: Floats) -> int:
+        """Which of the options comes first: the most preferred, of these the cheapest."""
         ranks = self.request.ranks
         if ranks is None:
             return int(costs.argmin())
-        depth = rows @ ranks[service] / rows.sum(axis=1)
+        depth = (parts.counts * ranks[service][parts.places]).sum(axis=1) / parts.counts.sum(axis=1)
         return int(np.lexsort((costs, depth, np.isinf(costs)))[0])
 
     def _alternative(self, service: int, row: Ints) -> Alternative:
@@ -288,17 +289,29 @@ class Explainer:
         passing = [[reason.short for reason in each.reasons if reason.code in PASSING] for each in open_]
         return f"is {passing[0][0]}" if all(passing) else "is full"
 
+    def _in_reach(self, service: int) -> Bools:
+        """[C] where it, or a part of it, could stand now."""
+        if not self.state.options.listed[service] or self.request.problem.fixed[service]:
+            return np.asarray(self._free[service])
+        parts = self.state.options.parts(service)
+        parts = parts.take(open_parts(self.state, service, parts))
+        found = np.zeros(self.state.counts.shape[1], dtype=bool)
+        found[parts.places[parts.counts > 0]] = True
+        # A place that some rule of the request is against is told of, whatever the options say.
+        return np.asarray(found & self.request.problem.allowed[service])
+
     def _summary(self, service: int) -> str:
         """`0/5 sub-clusters: 3 outside [EU], 1 lacks pci-dss, 1 has 2 of 6 CPU left`; nothing when nobody is out."""
         here = self.state.counts[service] > 0
         if not len(here):
             return "0/0 sub-clusters: the fleet has none"
-        if self.request.problem.fixed[service] or (here | self._free[service]).all():
+        free = here | self._in_reach(service)
+        if self.request.problem.fixed[service] or free.all():
             return ""
         shorts: list[str] = []
         possible = 0
         for subcluster in range(len(here)):
-            out = None if here[subcluster] or self._free[service, subcluster] else self.obstacles(service, subcluster)
+            out = None if free[subcluster] else self.obstacles(service, subcluster)
             if out is None:
                 possible += 1
             else:

@@ -9,6 +9,7 @@ import numpy as np
 
 from federation.contracts.policy import Reason
 from federation.planner.feasibility import feasibility_reasons
+from federation.planner.options import Parts
 from federation.planner.problem import TOLERANCE, SpreadRule
 from federation.planner.request import PlanRequest
 from federation.planner.state import State
@@ -16,7 +17,7 @@ from federation.planner.ties import tie_reasons
 from federation.planner.wording import cores, decimals, memory, money
 
 if TYPE_CHECKING:
-    from federation.contracts.policy import Floats, Ints
+    from federation.contracts.policy import Bools, Floats, Ints
 
 PLURAL = {"provider": "providers", "region": "regions", "country": "countries", "subcluster": "sub-clusters"}
 
@@ -95,8 +96,26 @@ def rows_using(request: PlanRequest, state: State, service: int, subcluster: int
     """[O, C] the service's options that use the sub-cluster, as far as rules go."""
     if request.problem.fixed[service]:
         return np.zeros((0, request.problem.shape[1]), dtype=np.int64)
-    rows = state.options.rows(service)
-    return np.asarray(rows[rows[:, subcluster] > 0])
+    if not state.options.listed[service]:
+        allowed = request.problem.allowed[service, subcluster]
+        return state.row(service, subcluster)[None][: int(allowed)]
+    return parts_using(state, service, subcluster).rows(request.problem.shape[1])
+
+
+def parts_using(state: State, service: int, subcluster: int) -> Parts:
+    """The options of a service that has a list of them, those with a part in that sub-cluster."""
+    parts = state.options.parts(service)
+    return parts.take(((parts.places == subcluster) & (parts.counts > 0)).any(axis=1))
+
+
+def open_parts(state: State, service: int, parts: Parts) -> Bools:
+    """[O] which options may be taken now, all other services where they are."""
+    good = state.parts_fit(service, parts)
+    if state.has_barriers:
+        good &= state.rows_unblocked(service, parts.rows(state.counts.shape[1]))
+    for option in np.flatnonzero(good).tolist() if len(state.spent) else ():
+        good[option] = state.spend_allows(service, parts.row(option, state.counts.shape[1]))
+    return good
 
 
 def open_rows(state: State, service: int, rows: Ints) -> Ints:

@@ -53,6 +53,11 @@ class Parts:
         """[O, K] the share of the replicas in each part."""
         return np.asarray(self.counts / np.maximum(self.counts.sum(axis=1), 1)[:, None])
 
+    def others(self, row: Ints) -> Bools:
+        """[O] whether an option is another one than this row [C]."""
+        there = np.where(self.counts > 0, row[self.places] == self.counts, True).all(axis=1)
+        return np.asarray(~(there & (self.counts.sum(axis=1) == row.sum())))
+
     def take(self, which: Ints | Bools) -> Parts:
         """Some of them, in that order."""
         return Parts(self.places[which], self.counts[which])
@@ -153,8 +158,7 @@ class Options:
         stay = self._stay(service, replicas, rules)
         if stay is not None:
             first = parts_of(stay[None])
-            other = _differ(made, stay)
-            made = _joined(first, made.take(other))
+            made = _joined(first, made.take(made.others(stay)))
         return made
 
     def grown(self, service: int) -> Ints:
@@ -260,12 +264,6 @@ def _divided(replicas: int, size: int, places: Ints) -> Parts:
     for row, chosen in enumerate(combinations(range(size), more)):
         counts[row, list(chosen)] += 1
     return Parts(np.repeat(sets, len(counts), axis=0), np.tile(counts, (len(sets), 1)))
-
-
-def _differ(parts: Parts, row: Ints) -> Bools:
-    """[O] whether an option is another one than this row [C]."""
-    there = np.where(parts.counts > 0, row[parts.places] == parts.counts, True).all(axis=1)
-    return np.asarray(~(there & (parts.counts.sum(axis=1) == row.sum())))
 
 
 def _joined(first: Parts, second: Parts) -> Parts:

@@ -41,7 +41,7 @@ class State:
         self.touched: Bools = np.ones(services, dtype=bool)
         """[S] whose neighbours were placed anew since a search last looked; for searches to set."""
         self.diagonal: Floats = np.einsum("kcc->kc", problem.price).copy()
-        self._has_barriers = bool((problem.barrier >= 0).any())
+        self.has_barriers = bool((problem.barrier >= 0).any())
         self._out = _incidence(problem.caller, services)
         self._in = _incidence(problem.callee, services)
         self._room = np.where(np.isfinite(problem.capacity), problem.capacity * TOLERANCE, 0.0)
@@ -123,7 +123,7 @@ class State:
     def rows_unblocked(self, service: int, rows: Ints) -> Bools:
         """[O] whether no call's hard limit is broken by the routes that each row leads to."""
         result = np.ones(len(rows), dtype=bool)
-        if not self._has_barriers:
+        if not self.has_barriers:
             return result
         problem = self.problem
         near = rows > 0
@@ -187,7 +187,7 @@ class State:
             if not len(parts):
                 return None
             good = self.parts_fit(service, parts)
-            if self._has_barriers:
+            if self.has_barriers:
                 good &= self.rows_unblocked(service, parts.rows(self.problem.shape[1]))
             costs = np.where(good, self.part_costs(service, parts), np.inf)
         else:
@@ -224,7 +224,7 @@ class State:
             route = np.where(callee > 0, self.diagonal[term], callee @ problem.price[term].T)
             np.add.at(self.cost_at, problem.caller, weight * route)
             np.add.at(self.cost_at, problem.callee, weight * (caller @ problem.price[term]))
-        if self._has_barriers:
+        if self.has_barriers:
             for service in np.flatnonzero(counts.any(axis=1)):
                 self._block(int(service), self.share[service], 1)
         if len(self.spent):
@@ -266,7 +266,7 @@ class State:
             change = (new - old) @ problem.price
             np.add.at(self.cost_at, problem.callee[out], problem.weight[:, out].T @ change)
             self.touched[problem.callee[out]] = True
-        if self._has_barriers:
+        if self.has_barriers:
             self._block(service, old, -1)
             self._block(service, new, 1)
 

@@ -112,7 +112,5 @@ def _stand_by_a_choice(state: State) -> Bools:
     found = ((counts > 0).sum(axis=1) == 1) & (counts.sum(axis=1) == whole)
     for service in np.flatnonzero(options.listed).tolist():
         parts = options.parts(service)
-        there = np.where(parts.counts > 0, counts[service][parts.places] == parts.counts, True).all(axis=1)
-        same = there & (parts.counts.sum(axis=1) == counts[service].sum())
-        found[service] = bool(counts[service].any() and same.any())
+        found[service] = bool(counts[service].any() and not parts.others(counts[service]).all())
     return np.asarray(found)
