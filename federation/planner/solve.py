@@ -17,6 +17,7 @@ from federation.planner.prices.plan import Prices
 from federation.planner.problem import Problem
 from federation.planner.room import lacking, make_room
 from federation.planner.search import components, improve
+from federation.planner.shake import restore, shake
 from federation.planner.state import State
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ CLIMBS = 3
 """How often the cheapest placement within everybody's preference is looked for."""
 GOOD_GAP = 0.001
 """A plan within this of its bound is not looked at any closer."""
+MOST_TRIES, SHAKEN_SERVICES = 200, 6000
+"""How often a few services are taken out and put back at most, and how often times how many services there are."""
 MANY = 100
 """When so many services run nowhere yet, prices are asked first."""
 WORTH_MOVING = 0.002
@@ -166,7 +169,23 @@ def _optimise(state: State, prices: Prices, certify: bool) -> tuple[State, float
                 state, bound = other, least_bound
     if certify and state.objective() > bound * (1.0 + GOOD_GAP):
         bound = max(bound, prices.bound(state, state.objective() / (1.0 + GOOD_GAP)))
+        placed = state.counts.any(axis=1)
+        if _shaken(state, bound, keep=not fresh) and (state.counts.any(axis=1) != placed).any():
+            bound = prices.bound(state, np.inf)
     return state, bound
+
+
+def _shaken(state: State, bound: float, *, keep: bool) -> bool:
+    """Try for something better where services are few; with `keep`, not for next to nothing. Whether anything is."""
+    tries = min(MOST_TRIES, SHAKEN_SERVICES // max(len(state.counts), 1))
+    before, counts = state.objective(), state.counts.copy()
+    out = int(lacking(state).sum())
+    if not shake(state, tries, bound * (1.0 + GOOD_GAP)):
+        return False
+    if keep and int(lacking(state).sum()) == out and state.objective() > before * (1.0 - WORTH_MOVING):
+        restore(state, counts)
+        return False
+    return True
 
 
 def _search(state: State) -> float:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 CHAINED_SWEEPS = 20
 SWEEPS = 4
 """How many sweeps over all choices are made before divided services are looked at closer ..."""
-LOOKS, MORE_ROUNDS = (3,), 3
+LOOKS, MORE_ROUNDS = (2,), 4
 """... how often that is done before the first bound, and how many bounds are tried for after it."""
-WORTHWHILE = 0.0005
+WORTHWHILE = 0.001
 """By how much of itself the bound has to rise for another round."""
 ROUNDING = 1e-6
 """What single precision may cost the bound, of its size."""
