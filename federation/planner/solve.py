@@ -42,8 +42,10 @@ CLIMBS = 3
 """How often the cheapest placement within everybody's preference is looked for."""
 GOOD_GAP = 0.001
 """A plan within this of its bound is not looked at any closer."""
-MOST_TRIES, SHAKEN_SERVICES = 200, 6000
-"""How often a few services are taken out and put back at most, and how often times how many services there are."""
+CLOSE_GAP = 0.004
+"""When a bound is this near, no time is spent on a better one."""
+LEAST_TRIES, MOST_TRIES, SHAKEN_SERVICES = 20, 200, 6000
+"""How often a few services are taken out and put back, and how often times how many services there are."""
 MANY = 100
 """When so many services run nowhere yet, prices are asked first."""
 WORTH_MOVING = 0.002
@@ -125,7 +127,7 @@ def _in_order(problem: Problem, ranks: Ints, certify: bool) -> tuple[Ints, float
     """As far up the orders of preference as possible first, then by price."""
     preferring = by_preference(problem, ranks)
     state = construct(preferring, Options(preferring))
-    _search(state)
+    _search(state, TOTAL_NODES)
     bound = 0.0
     for _ in range(CLIMBS):
         within = within_preference(problem, ranks, state.counts)
@@ -157,18 +159,18 @@ def _planned_by_prices(prices: Prices) -> State | None:
 def _optimise(state: State, prices: Prices, certify: bool) -> tuple[State, float]:
     """The placement made as cheap as can be found, and a lower bound, USD per hour."""
     problem = state.problem
-    bound = _search(state)
+    bound = _search(state, TOTAL_NODES // 8 if prices.known else TOTAL_NODES)
     fresh = _fresh(problem)
     if (certify or fresh >= MANY) and not prices.known and state.objective() > bound * (1.0 + GOOD_GAP):
         other = _planned_by_prices(prices)
         # What runs is not moved about for next to nothing.
         least = 1.0 if fresh >= MANY else 1.0 - WORTH_MOVING
         if other is not None:
-            least_bound = _search(other)
+            least_bound = _search(other, TOTAL_NODES)
             if lacking(state).any() or other.objective() < state.objective() * least:
                 state, bound = other, least_bound
     if certify and state.objective() > bound * (1.0 + GOOD_GAP):
-        bound = max(bound, prices.bound(state, state.objective() / (1.0 + GOOD_GAP)))
+        bound = max(bound, prices.bound(state, state.objective() / (1.0 + CLOSE_GAP)))
         placed = state.counts.any(axis=1)
         if _shaken(state, bound, keep=not fresh) and (state.counts.any(axis=1) != placed).any():
             bound = prices.bound(state, np.inf)
@@ -177,7 +179,8 @@ def _optimise(state: State, prices: Prices, certify: bool) -> tuple[State, float
 
 def _shaken(state: State, bound: float, *, keep: bool) -> bool:
     """Try for something better where services are few; with `keep`, not for next to nothing. Whether anything is."""
-    tries = min(MOST_TRIES, SHAKEN_SERVICES // max(len(state.counts), 1))
+    tries = SHAKEN_SERVICES // max(len(state.counts), 1)
+    tries = min(tries, MOST_TRIES) if tries >= LEAST_TRIES else 0
     before, counts = state.objective(), state.counts.copy()
     out = int(lacking(state).sum())
     if not shake(state, tries, bound * (1.0 + GOOD_GAP)):
@@ -188,14 +191,14 @@ def _shaken(state: State, bound: float, *, keep: bool) -> bool:
     return True
 
 
-def _search(state: State) -> float:
+def _search(state: State, nodes: int) -> float:
     """Make the placement as cheap as a search from where it is can; returns a quick lower bound, USD per hour."""
     problem = state.problem
     improve(state)
     if make_room(state):
         improve(state)
     parts = components(problem.shape[0], problem.caller, problem.callee)
-    proven = _solve_parts(state, parts)
+    proven = _solve_parts(state, parts, nodes)
     whole = _solve_whole(state, all_proven=len(proven) == len(parts))
     if not whole:
         improve(state)
@@ -206,14 +209,13 @@ def _search(state: State) -> float:
     return _bound(state, parts, proven, whole=whole)
 
 
-def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, _Proof]:
+def _solve_parts(state: State, parts: list[list[int]], left: int) -> dict[int, _Proof]:
     """Solve the parts of the call graph one by one; returns a proven lower bound for those where room was no matter.
 
     Parts where something is new come first: those that stand as they stood were looked at when they were placed."""
     moved = (state.counts != state.problem.current).any(axis=1)
     fresh = [bool(moved[part].any()) for part in parts]
-    left = TOTAL_NODES
-    most = max(PART_NODES, TOTAL_NODES // len(parts)) if parts else PART_NODES
+    most = max(PART_NODES, left // len(parts)) if parts else PART_NODES
     proven: dict[int, _Proof] = {}
     for index in sorted(range(len(parts)), key=lambda each: not fresh[each]):
         part = parts[index]
@@ -229,7 +231,9 @@ def _solve_parts(state: State, parts: list[list[int]]) -> dict[int, _Proof]:
                 proven[index] = _Proof(least, tuple(s for s in part if state.placed(s)))
         else:
             for hood in _hoods(state, part):
-                nodes = solve_group(state, hood, min(HOOD_NODES, max(left, 1))).nodes
+                if left <= 0:
+                    break
+                nodes = solve_group(state, hood, min(HOOD_NODES, left)).nodes
                 left -= nodes + NODES_PER_SERVICE * len(hood)
     return proven
 

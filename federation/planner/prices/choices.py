@@ -129,7 +129,7 @@ def choose(nodes: Nodes, cost: Floats) -> tuple[Ints, dict[int, Ints]]:
     label[plain] = np.where(nodes.allowed[plain[:, None], places], places, -1)
     which = {}
     divided = np.flatnonzero(~nodes.plain).tolist()
-    options = min(max(OPTIONS, FEW // max(len(divided), 1)), MOST_OPTIONS)
+    options = min(max(OPTIONS, FEW // max(len(divided), 1)), MOST_OPTIONS) if few else OPTIONS
     for node in divided:
         parts = nodes.options.parts(int(nodes.services[node]))
         if len(parts) <= options:

@@ -82,10 +82,11 @@ class Prices:
             chained.sweep()
         full, best = Full(chained), 0.0
         for looks in (*LOOKS, *(1,) * MORE_ROUNDS):
-            for _ in range(looks):
+            for look in range(looks):
+                if look:
+                    full.look_closer()
                 for _ in range(SWEEPS):
                     full.sweep()
-                full.look_closer()
             bound = full.bound() * (1.0 - ROUNDING)
             if bound >= enough or bound < best * (1.0 + WORTHWHILE):
                 return max(best, bound)
