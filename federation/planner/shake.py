@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_OUT = 8
 """How many services are taken out at once at most."""
+VAIN_TRIES = 150
+"""After so many tries in a row that came to nothing no more are made."""
 PATIENCE = 0.01
 """How much dearer than where it was before a placement may be to go on from, of the least cost; less and less."""
 
@@ -35,8 +37,10 @@ def shake(state: State, tries: int, enough: float) -> int:
     draw = np.random.default_rng(len(movable))
     best, counts, out = state.objective(), state.counts.copy(), int(lacking(state).sum())
     cost, here, helped = best, counts, 0
+    since = 0
     for number in range(tries):
-        if best <= enough and not out:
+        since += 1
+        if since > VAIN_TRIES or (best <= enough and not out):
             break
         whole = _recreate(state, _some(state, movable, draw), draw)
         if whole:
@@ -46,6 +50,7 @@ def shake(state: State, tries: int, enough: float) -> int:
             best, out, counts = after, left, state.counts.copy()
             cost, here = best, counts
             helped += 1
+            since = 0
         elif whole and left == out and after < cost + PATIENCE * best * (1.0 - number / tries):
             # A little dearer will do for a while: the way to a better place may lead over it.
             cost, here = after, state.counts.copy()
@@ -58,7 +63,7 @@ def shake(state: State, tries: int, enough: float) -> int:
 def _some(state: State, movable: Ints, draw: np.random.Generator) -> list[int]:
     """Services that have to do with each other: of one place, or around one service; or any."""
     many = int(draw.integers(2, min(MOST_OUT, len(movable)) + 1))
-    kind, start = int(draw.integers(3)), int(movable[draw.integers(len(movable))])
+    kind, start = int(draw.integers(4)), int(movable[draw.integers(len(movable))])
     if kind == 0:
         near = movable[(state.counts[movable][:, state.counts[start] > 0] > 0).any(axis=1)]
     elif kind == 1:

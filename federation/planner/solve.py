@@ -44,8 +44,11 @@ GOOD_GAP = 0.001
 """A plan within this of its bound is not looked at any closer."""
 CLOSE_GAP = 0.004
 """When a bound is this near, no time is spent on a better one."""
-LEAST_TRIES, MOST_TRIES, SHAKEN_SERVICES = 20, 200, 6000
-"""How often a few services are taken out and put back, and how often times how many services there are."""
+MOST_SHAKEN = 300
+"""Among so many services a few are taken out and put back again and again ..."""
+SHAKEN_SERVICES, FEW_SHAKEN, LIMIT_SERVICES = 20000, 40, 5
+"""... so often times how many services there are, or as if there were so many, each counted so often where spending
+ends."""
 MANY = 100
 """When so many services run nowhere yet, prices are asked first."""
 WORTH_MOVING = 0.002
@@ -179,8 +182,10 @@ def _optimise(state: State, prices: Prices, certify: bool) -> tuple[State, float
 
 def _shaken(state: State, bound: float, *, keep: bool) -> bool:
     """Try for something better where services are few; with `keep`, not for next to nothing. Whether anything is."""
-    tries = SHAKEN_SERVICES // max(len(state.counts), 1)
-    tries = min(tries, MOST_TRIES) if tries >= LEAST_TRIES else 0
+    services = max(len(state.counts), FEW_SHAKEN) * (LIMIT_SERVICES if state.problem.limits else 1)
+    tries = SHAKEN_SERVICES // services
+    if len(state.counts) > MOST_SHAKEN:
+        return False
     before, counts = state.objective(), state.counts.copy()
     out = int(lacking(state).sum())
     if not shake(state, tries, bound * (1.0 + GOOD_GAP)):

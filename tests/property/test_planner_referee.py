@@ -32,7 +32,7 @@ FLEETS = ((60, 6, 0), (40, 8, 0), (40, 8, 7), (12, 8, 2))
 INSTANCES = [*((seed,) for seed in SEEDS), *FLEETS]
 WORSE = {
     (6,): "leaves a service out though everyone can be placed",
-    (38,): "2.7 % dearer than the optimum, under a budget",
+    (38,): "more than 2 % dearer than the optimum, under a budget",
 }
 """Where the planner is not that good yet, and how."""
 
