@@ -95,7 +95,7 @@ def solve(problem: Problem, *, certify: bool = True, after: Solution | None = No
             return near
     ranks = problem.ranks
     if ranks is None:
-        counts, bound, least = _by_price(growing, certify)
+        counts, bound, least = _by_price(growing, options if growing is problem else Options(growing), certify)
     else:
         counts, bound = _in_order(growing, ranks, certify)
         least = None
@@ -118,8 +118,7 @@ def _near(problem: Problem, after: Solution) -> Solution | None:
     return Solution(state.counts, max(float(least.sum()), 0.0), state, least)
 
 
-def _by_price(problem: Problem, certify: bool) -> tuple[Ints, float, Floats]:
-    options = Options(problem)
+def _by_price(problem: Problem, options: Options, certify: bool) -> tuple[Ints, float, Floats]:
     prices = Prices(problem, options)
     first = _planned_by_prices(prices) if _fresh(problem) >= MANY else None
     state, bound = _optimise(construct(problem, options) if first is None else first, prices, certify)

@@ -7,7 +7,8 @@ services a second plan would move of what the first one placed.
 
 `--replan` (in the default for 10000x100) adds a line on plans made where that plan runs: `replan_seconds` after one
 service asks for more CPU, `lost_seconds` after the fullest sub-cluster is lost; each is that of
-`solve(problem, certify=False)`, with `..._request_seconds` to make the problem from the resources beside it.
+`solve(problem, certify=False, after=...)`, the solution of what runs given, with `..._request_seconds` to make the
+problem from the resources beside it.
 `..._moves_elsewhere` counts the services that moved though nothing was new about them or where they ran,
 `..._saving_usd_per_hour` what these moves save beside a plan in which all such services are held where they are, what a
 move has to be worth (`stay_usd`) deducted; null where holding them leaves more unplaced (`..._unplaced_if_held`).
@@ -84,13 +85,14 @@ def measure(services: int, subclusters: int, *, replans: bool) -> None:
             zip((service.key.name for service in request.view.services), request.view.cpu_cores.tolist(), strict=True)
         )
         fullest = _fullest(plan, cpu)
+        before = solve(plan_request(standing, NOW).problem, certify=False)
         tell(
             bench="replan",
             services=services,
             subclusters=subclusters,
-            **replan("replan", _asking(standing, name, cpu[name] + 0.5), {name}),
+            **replan("replan", before, _asking(standing, name, cpu[name] + 0.5), {name}),
             lost_services=sum(any(t.subcluster == fullest for t in each.targets) for each in plan.placements),
-            **replan("lost", _without(standing, fullest), set(), fullest),
+            **replan("lost", before, _without(standing, fullest), set(), fullest),
         )
 
 
@@ -142,14 +144,16 @@ def _without(resources: list[Resource], name: str) -> list[Resource]:
     ]
 
 
-def replan(what: str, resources: list[Resource], changed: set[str], lost: str = "") -> dict[str, object]:
-    """One plan beside what runs: how long it took, and what moved that did not have to."""
+def replan(
+    what: str, before: Solution, resources: list[Resource], changed: set[str], lost: str = ""
+) -> dict[str, object]:
+    """One plan after another, beside what runs: how long it took, and what moved that did not have to."""
     began = time.monotonic()
     request = plan_request(resources, NOW)
     problem = request.problem
     request_s = time.monotonic() - began
     began = time.monotonic()
-    solution = solve(problem, certify=False)
+    solution = solve(problem, certify=False, after=before)
     took_s = time.monotonic() - began
     free = np.array([service.key.name not in changed for service in request.view.services])
     if lost:

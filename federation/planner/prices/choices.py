@@ -22,7 +22,7 @@ FREE_PLACES, SCARCE_PLACES = 8, 12
 """How many places without an end, and how many that fill up, are looked at for a service ..."""
 OPTIONS = 64
 """... and how many ways to divide one."""
-FEW = 20_000
+FEW = 10_000
 """While there are no more than so many places of all services together, all are looked at, and so many options."""
 MOST_OPTIONS = 512
 
