@@ -1,8 +1,7 @@
-"""A lower bound on what any plan costs that places the same services: capacity relaxed, calls at their cheapest.
+"""A quick lower bound on what any plan costs that places the same services: capacity relaxed, calls at their cheapest.
 
 Each service alone at its cheapest place, half of each call counted at either end by the least it can cost there; where
-a whole part of the call graph was solved exactly with room to spare, its cost instead. Multipliers for capacity
-and messages along the calls will tighten this behind the same two functions.
+a whole part of the call graph was solved exactly with room to spare, its cost instead. `prices` has a tighter one.
 """
 
 from __future__ import annotations

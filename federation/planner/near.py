@@ -30,11 +30,14 @@ HOOD_SERVICES, HOOD_NODES = 6, 200
 def touched(before: Problem, counts: Ints, now: Problem) -> Bools | None:
     """[S] for which services of `now` something is new, beside the problem `before` and the placement made for it.
 
-    None when everything may be: other services, places or prices of calls, or too many touched."""
+    None when everything may be: other services, places or prices of calls, another order of who gives way, or too many
+    touched."""
     if before.shape != now.shape or before.price.shape != now.price.shape or not _same_calls(before, now):
         return None
     if now.limits or before.limits or now.ranks is not None or before.ranks is not None:
         return None
+    if not np.array_equal(before.classes[1], now.classes[1]) and not counts.any(axis=1).all():
+        return None  # Who has no place may have one now, at another's cost.
     new = (before.replicas != now.replicas) | (before.fixed != now.fixed) | (before.demand != now.demand).any(axis=1)
     new |= (now.current != counts).any(axis=1) | (now.allowed & ~before.allowed).any(axis=1)
     new |= ((counts > 0) & ~now.allowed).any(axis=1)
