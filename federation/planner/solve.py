@@ -44,7 +44,7 @@ GOOD_GAP = 0.001
 """A plan within this of its bound is not looked at any closer."""
 CLOSE_GAP = 0.004
 """When a bound is this near, no time is spent on a better one."""
-MOST_SHAKEN = 300
+MOST_SHAKEN = 100
 """Among so many services a few are taken out and put back again and again ..."""
 SHAKEN_SERVICES, FEW_SHAKEN, LIMIT_SERVICES = 20000, 40, 5
 """... so often times how many services there are, or as if there were so many, each counted so often where spending
